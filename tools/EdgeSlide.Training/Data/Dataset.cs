@@ -1,0 +1,38 @@
+namespace EdgeSlide.Training.Data;
+
+/// <summary>
+/// Labelled rows in compressed sparse row form, ready for the first layer: the featurizer has already run, so ids are
+/// input features and values are what the network multiplies. Dense rows are stored by their non-zero values.
+/// Feature ids are strictly increasing within a row; label ids are distinct within a row.
+/// </summary>
+public sealed class Dataset
+{
+    /// <summary>Number of possible input features; every id is below it.</summary>
+    public required int FeatureCount { get; init; }
+
+    /// <summary>Number of possible labels; every label id is below it.</summary>
+    public required int LabelCount { get; init; }
+
+    /// <summary>[rows + 1] start of each row in <see cref="FeatureIds"/> and <see cref="FeatureValues"/>.</summary>
+    public required long[] FeatureOffsets { get; init; }
+
+    public required int[] FeatureIds { get; init; }
+
+    public required float[] FeatureValues { get; init; }
+
+    /// <summary>[rows + 1] start of each row in <see cref="LabelIds"/>.</summary>
+    public required long[] LabelOffsets { get; init; }
+
+    public required int[] LabelIds { get; init; }
+
+    public int RowCount => FeatureOffsets.Length - 1;
+
+    public ReadOnlySpan<int> RowFeatures(int row) => Slice(FeatureIds, FeatureOffsets, row);
+
+    public ReadOnlySpan<float> RowValues(int row) => Slice(FeatureValues, FeatureOffsets, row);
+
+    public ReadOnlySpan<int> RowLabels(int row) => Slice(LabelIds, LabelOffsets, row);
+
+    private static ReadOnlySpan<T> Slice<T>(T[] items, long[] offsets, int row) =>
+        items.AsSpan(checked((int)offsets[row]), (int)(offsets[row + 1] - offsets[row]));
+}
