@@ -23,6 +23,9 @@ internal sealed unsafe class FeatureVector : IDisposable
 
     public float* Values { get; private set; }
 
+    /// <summary>Room for the values as INT16 multiples of a common step; the sparse input layer fills it.</summary>
+    public short* Coefficients { get; private set; }
+
     public ReadOnlySpan<int> IdSpan => new(Ids, Count);
 
     public ReadOnlySpan<float> ValueSpan => new(Values, Count);
@@ -76,6 +79,7 @@ internal sealed unsafe class FeatureVector : IDisposable
             throw new InputException($"more than {MaxCount} features in one input");
         Ids = (int*)NativeMemory.Realloc(Ids, (nuint)capacity * sizeof(int));
         Values = (float*)NativeMemory.Realloc(Values, (nuint)capacity * sizeof(float));
+        Coefficients = (short*)NativeMemory.Realloc(Coefficients, (nuint)capacity * sizeof(short));
         _capacity = capacity;
     }
 
@@ -83,8 +87,10 @@ internal sealed unsafe class FeatureVector : IDisposable
     {
         NativeMemory.Free(Ids);
         NativeMemory.Free(Values);
+        NativeMemory.Free(Coefficients);
         Ids = null;
         Values = null;
+        Coefficients = null;
         Count = _capacity = 0;
     }
 }

@@ -31,6 +31,7 @@ internal sealed unsafe class ModelFile : IDisposable
 {
     private readonly MappedFile _map;
     private readonly Dictionary<(SectionKind, int, int), Section> _sections = [];
+    private readonly HashSet<(SectionKind, int, int)> _used = [];
 
     private ModelFile(string path, MappedFile map)
     {
@@ -95,9 +96,23 @@ internal sealed unsafe class ModelFile : IDisposable
 
     public ModelFormatException Error(ModelError error, string what) => new(error, $"{Path}: {what}");
 
-    private Section Find(SectionKind kind, int layer, int part) => _sections.TryGetValue((kind, layer, part), out Section section)
-        ? section
-        : throw Error(ModelError.MissingSection, $"section {new Section(kind, layer, part, 0, 0, 0).Name} is missing");
+    /// <summary>A section that nobody asked for means that the file is not what it seems.</summary>
+    public void RequireAllUsed()
+    {
+        foreach (Section section in Sections)
+        {
+            if (!_used.Contains((section.Kind, section.Layer, section.Part)))
+                throw Error(ModelError.MissingSection, $"section {section.Name} belongs to nothing in this network");
+        }
+    }
+
+    private Section Find(SectionKind kind, int layer, int part)
+    {
+        _used.Add((kind, layer, part));
+        return _sections.TryGetValue((kind, layer, part), out Section section)
+            ? section
+            : throw Error(ModelError.MissingSection, $"section {new Section(kind, layer, part, 0, 0, 0).Name} is missing");
+    }
 
     private void ReadHeader()
     {

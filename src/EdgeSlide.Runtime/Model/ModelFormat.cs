@@ -168,6 +168,7 @@ internal struct SourceRecord
     public float Weight;
     /// <summary>A stored vote b stands for VoteScale * (b / 255)^2.</summary>
     public float VoteScale;
+    /// <summary>SimHash only: how many independent randomized Hadamard transforms give the bits.</summary>
     public uint Rounds;
     public uint Reserved;
 }
