@@ -154,6 +154,19 @@ internal sealed unsafe class Featurizer
         Finish(output);
     }
 
+    /// <summary>Features of the context before <paramref name="position"/> in a line of token ids; ids below 0 are left out.</summary>
+    public void FromContext(ReadOnlySpan<int> line, int position, FeatureVector output)
+    {
+        Span<int> window = stackalloc int[MaxBagWindow];
+        int count = 0;
+        foreach (int token in line[Math.Max(0, position - ContextLength)..position])
+        {
+            if (token >= 0)
+                window[count++] = token;
+        }
+        FromContext(window[..count], output);
+    }
+
     /// <summary>Feature ids with values, each id once.</summary>
     /// <exception cref="InputException">An id is out of range or stands twice, or a value is not finite.</exception>
     public void FromSparse(ReadOnlySpan<int> ids, ReadOnlySpan<float> values, FeatureVector output)
