@@ -52,9 +52,9 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     private readonly NativeBuffer<float> _next;
     private readonly NativeBuffer<int> _sums;
     private readonly NativeBuffer<sbyte> _quantized;
-    private readonly NativeBuffer<float> _logits = new(LayerSelector.MaxBudget);
-    private readonly NativeBuffer<float> _votes = new(LayerSelector.MaxBudget);
-    private readonly NativeBuffer<int> _candidates = new(LayerSelector.MaxBudget);
+    private readonly NativeBuffer<float> _logits = new(LayerSelector.MaxBudget + 1);
+    private readonly NativeBuffer<float> _votes = new(LayerSelector.MaxBudget + 1);
+    private readonly NativeBuffer<int> _candidates = new(LayerSelector.MaxBudget + 1);
     private readonly Ballot?[] _ballots;
     private long _multiplications;
     private long _bytes;
@@ -187,11 +187,9 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         new Span<float>(y, _next.Length).Clear();
         if (candidates > 0)
         {
+            layer.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, _logits.Pointer);
             for (int i = 0; i < candidates; i++)
-            {
-                int neuron = _candidates.Pointer[i];
-                y[neuron] = layer.Logit<TKernel>(_quantized.Pointer, scale, neuron);
-            }
+                y[_candidates.Pointer[i]] = _logits.Pointer[i];
         }
         else
         {
@@ -216,16 +214,17 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     {
         float scale = FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride);
         float blend = output.Selector!.VoteBlend;
-        float* scores = _logits.Pointer;
+        float* logits = _logits.Pointer, scores = logits;
+        output.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, logits);
+        if (blend > 0f)
+        {
+            // The votes have done their work of election: their memory takes the scores.
+            scores = _votes.Pointer;
+            FloatKernels.AddLog2(logits, _votes.Pointer, blend, scores, candidates);
+        }
         var best = new TopK(top);
         for (int i = 0; i < candidates; i++)
-        {
-            int neuron = _candidates.Pointer[i];
-            float logit = output.Logit<TKernel>(_quantized.Pointer, scale, neuron);
-            float score = blend > 0f ? logit + blend * StableMath.Log2(_votes.Pointer[i]) : logit;
-            scores[i] = score;
-            best.Offer(neuron, logit, score);
-        }
+            best.Offer(_candidates.Pointer[i], logits[i], scores[i]);
         _multiplications += (long)candidates * output.Inputs;
         _bytes += candidates * output.BytesPerNeuron;
         if (probabilities && best.Count > 0)

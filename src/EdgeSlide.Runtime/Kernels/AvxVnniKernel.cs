@@ -21,18 +21,17 @@ internal readonly unsafe struct AvxVnniKernel : IKernel
         return Vector256.Sum(sum);
     }
 
-    public static void Dot4(sbyte* rows, nint stride, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
     {
         Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
-        sbyte* row2 = rows + 2 * stride;
         for (int i = 0; i < length; i += 32)
         {
             Vector256<sbyte> x = Vector256.Load(vector + i);
             Vector256<byte> magnitude = Avx2.Abs(x);
-            sum0 = AvxVnni.MultiplyWideningAndAdd(sum0, magnitude, Avx2.Sign(Vector256.Load(rows + i), x));
-            sum1 = AvxVnni.MultiplyWideningAndAdd(sum1, magnitude, Avx2.Sign(Vector256.Load(rows + stride + i), x));
+            sum0 = AvxVnni.MultiplyWideningAndAdd(sum0, magnitude, Avx2.Sign(Vector256.Load(row0 + i), x));
+            sum1 = AvxVnni.MultiplyWideningAndAdd(sum1, magnitude, Avx2.Sign(Vector256.Load(row1 + i), x));
             sum2 = AvxVnni.MultiplyWideningAndAdd(sum2, magnitude, Avx2.Sign(Vector256.Load(row2 + i), x));
-            sum3 = AvxVnni.MultiplyWideningAndAdd(sum3, magnitude, Avx2.Sign(Vector256.Load(row2 + stride + i), x));
+            sum3 = AvxVnni.MultiplyWideningAndAdd(sum3, magnitude, Avx2.Sign(Vector256.Load(row3 + i), x));
         }
         Avx2Kernel.StoreSums(sum0, sum1, sum2, sum3, results);
     }

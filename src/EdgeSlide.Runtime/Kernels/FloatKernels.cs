@@ -71,6 +71,35 @@ internal static unsafe class FloatKernels
         return max / 127f;
     }
 
+    /// <summary>y[j] = x[j] + factor * log2(votes[j]) for positive votes, for any length: as <see cref="StableMath.Log2"/>, four at a time.</summary>
+    public static void AddLog2(float* x, float* votes, float factor, float* y, int length)
+    {
+        int j = 0;
+        for (; j + 4 <= length; j += 4)
+            (Vector128.Load(x + j) + Vector128.Create(factor) * Log2(Vector128.Load(votes + j))).Store(y + j);
+        for (; j < length; j++)
+            y[j] = x[j] + factor * StableMath.Log2(votes[j]);
+    }
+
+    private static Vector128<float> Log2(Vector128<float> x)
+    {
+        Vector128<float> normal = Vector128.GreaterThanOrEqual(x, Vector128.Create(1.17549435e-38f));
+        Vector128<int> bits = Vector128.ConditionalSelect(normal, x, x * Vector128.Create(8388608f)).AsInt32();
+        Vector128<int> bias = Vector128.ConditionalSelect(normal.AsInt32(), Vector128.Create(127), Vector128.Create(150));
+        Vector128<int> split = Vector128.Create(0x3F3504F3);
+        Vector128<int> shifted = bits - split;
+        Vector128<float> exponent = Vector128.ConvertToSingle((shifted >> 23) + Vector128.Create(127) - bias);
+        Vector128<float> mantissa = ((shifted & Vector128.Create(0x007FFFFF)) + split).AsSingle();
+        Vector128<float> t = (mantissa - Vector128<float>.One) / (mantissa + Vector128<float>.One);
+        Vector128<float> t2 = t * t;
+        Vector128<float> series = Vector128.Create(0.32059890f) + t2 * Vector128.Create(0.26230818f);
+        series = Vector128.Create(0.41219859f) + t2 * series;
+        series = Vector128.Create(0.57707802f) + t2 * series;
+        series = Vector128.Create(0.96179669f) + t2 * series;
+        series = Vector128.Create(2.88539008f) + t2 * series;
+        return exponent + t * series;
+    }
+
     /// <summary>sum of e^(x[j] - max), for any length; relative error below 1e-5.</summary>
     public static float SumOfExponentials(float* x, int length, float max)
     {

@@ -14,8 +14,8 @@ internal unsafe interface IKernel
     /// <summary>Sum of a[i] * b[i], exact in INT32 for lengths up to 2^17.</summary>
     static abstract int Dot(sbyte* a, sbyte* b, int length);
 
-    /// <summary>Dot products of one vector with four consecutive rows, <paramref name="stride"/> bytes apart.</summary>
-    static abstract void Dot4(sbyte* rows, nint stride, sbyte* vector, int length, int* results);
+    /// <summary>Dot products of one vector with four rows: the vector is loaded once and the four sums are folded together.</summary>
+    static abstract void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results);
 
     /// <summary>
     /// results[j] = sum over i of coefficients[i] * rows[ids[i]][j] for j &lt; length: the sparse input layer.

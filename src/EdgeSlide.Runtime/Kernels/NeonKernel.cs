@@ -18,16 +18,16 @@ internal readonly unsafe struct NeonKernel : IKernel
         return AdvSimd.Arm64.AddAcross(lower + upper).ToScalar();
     }
 
-    public static void Dot4(sbyte* rows, nint stride, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
     {
         Vector128<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
         for (int i = 0; i < length; i += 16)
         {
             Vector128<sbyte> x = Vector128.Load(vector + i);
-            Accumulate(Vector128.Load(rows + i), x, ref sum0, ref sum0);
-            Accumulate(Vector128.Load(rows + stride + i), x, ref sum1, ref sum1);
-            Accumulate(Vector128.Load(rows + 2 * stride + i), x, ref sum2, ref sum2);
-            Accumulate(Vector128.Load(rows + 3 * stride + i), x, ref sum3, ref sum3);
+            Accumulate(Vector128.Load(row0 + i), x, ref sum0, ref sum0);
+            Accumulate(Vector128.Load(row1 + i), x, ref sum1, ref sum1);
+            Accumulate(Vector128.Load(row2 + i), x, ref sum2, ref sum2);
+            Accumulate(Vector128.Load(row3 + i), x, ref sum3, ref sum3);
         }
         StoreSums(sum0, sum1, sum2, sum3, results);
     }

@@ -15,10 +15,12 @@ internal readonly unsafe struct ScalarKernel : IKernel
         return sum;
     }
 
-    public static void Dot4(sbyte* rows, nint stride, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
     {
-        for (int r = 0; r < 4; r++)
-            results[r] = Dot(rows + r * stride, vector, length);
+        results[0] = Dot(row0, vector, length);
+        results[1] = Dot(row1, vector, length);
+        results[2] = Dot(row2, vector, length);
+        results[3] = Dot(row3, vector, length);
     }
 
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)

@@ -21,16 +21,16 @@ internal readonly unsafe struct SdotKernel : IKernel
         return AdvSimd.Arm64.AddAcross(sum0 + sum1).ToScalar();
     }
 
-    public static void Dot4(sbyte* rows, nint stride, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
     {
         Vector128<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
         for (int i = 0; i < length; i += 16)
         {
             Vector128<sbyte> x = Vector128.Load(vector + i);
-            sum0 = Dp.DotProduct(sum0, Vector128.Load(rows + i), x);
-            sum1 = Dp.DotProduct(sum1, Vector128.Load(rows + stride + i), x);
-            sum2 = Dp.DotProduct(sum2, Vector128.Load(rows + 2 * stride + i), x);
-            sum3 = Dp.DotProduct(sum3, Vector128.Load(rows + 3 * stride + i), x);
+            sum0 = Dp.DotProduct(sum0, Vector128.Load(row0 + i), x);
+            sum1 = Dp.DotProduct(sum1, Vector128.Load(row1 + i), x);
+            sum2 = Dp.DotProduct(sum2, Vector128.Load(row2 + i), x);
+            sum3 = Dp.DotProduct(sum3, Vector128.Load(row3 + i), x);
         }
         NeonKernel.StoreSums(sum0, sum1, sum2, sum3, results);
     }

@@ -17,16 +17,16 @@ internal readonly unsafe struct Vector256Kernel : IKernel
         return Vector256.Sum(sum);
     }
 
-    public static void Dot4(sbyte* rows, nint stride, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
     {
         Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
         for (int i = 0; i < length; i += 32)
         {
             Vector256<sbyte> x = Vector256.Load(vector + i);
-            sum0 += Products(Vector256.Load(rows + i), x);
-            sum1 += Products(Vector256.Load(rows + stride + i), x);
-            sum2 += Products(Vector256.Load(rows + 2 * stride + i), x);
-            sum3 += Products(Vector256.Load(rows + 3 * stride + i), x);
+            sum0 += Products(Vector256.Load(row0 + i), x);
+            sum1 += Products(Vector256.Load(row1 + i), x);
+            sum2 += Products(Vector256.Load(row2 + i), x);
+            sum3 += Products(Vector256.Load(row3 + i), x);
         }
         results[0] = Vector256.Sum(sum0);
         results[1] = Vector256.Sum(sum1);
