@@ -1,0 +1,31 @@
+namespace EdgeSlide.Training.Tests.Data;
+
+/// <summary>The shared data sets: $EDGESLIDE_DATA, or shared/data beside the repository.</summary>
+internal static class RealData
+{
+    public static string Root { get; } =
+        Environment.GetEnvironmentVariable("EDGESLIDE_DATA") is { Length: > 0 } folder ? folder : Path.Combine(RepositoryRoot(), "..", "shared", "data");
+
+    public static string File(string set, string name) => Path.Combine(Root, set, name);
+
+    private static string RepositoryRoot()
+    {
+        DirectoryInfo? folder = new(AppContext.BaseDirectory);
+        while (folder is not null && !System.IO.File.Exists(Path.Combine(folder.FullName, "EdgeSlide.sln"))) folder = folder.Parent;
+        return folder?.FullName ?? AppContext.BaseDirectory;
+    }
+}
+
+/// <summary>A test on a shared data set. Where the set is absent the test is skipped, and says so.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class DataFactAttribute : FactAttribute
+{
+    public DataFactAttribute(string set)
+    {
+        string folder = Path.Combine(RealData.Root, set);
+        if (!Directory.Exists(folder)) Skip = $"data absent: {folder} (set EDGESLIDE_DATA to the folder of data sets)";
+        Set = set;
+    }
+
+    public string Set { get; }
+}
