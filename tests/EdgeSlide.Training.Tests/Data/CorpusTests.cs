@@ -111,17 +111,13 @@ public sealed class CorpusTests(ITestOutputHelper output) : IDisposable
         Assert.Equal($"{damaged}: gzip data is cut short or followed by other bytes", reason);
     }
 
-    [Fact]
+    [PackageListsFact]
     [Trait("Category", "Data")]
     public void This_machines_package_index_makes_a_wide_task()
     {
         var watch = Stopwatch.StartNew();
         Corpus? corpus = DebianCorpus.TryLoad(out string reason);
-        if (corpus is null)
-        {
-            output.WriteLine($"skipped: data absent: {reason}");
-            return;
-        }
+        Assert.True(corpus is not null, reason);
         output.WriteLine($"{corpus.Description}; train {corpus.Train.RowCount}, validation {corpus.Validation.RowCount}, test {corpus.Test.RowCount}; {watch.ElapsedMilliseconds} ms");
         Assert.InRange(corpus.Train.RowCount, 5 * corpus.Test.RowCount, 12 * corpus.Test.RowCount);
         Assert.True(corpus.Labels.Count > 1_000);
@@ -141,7 +137,7 @@ public sealed class CorpusTests(ITestOutputHelper output) : IDisposable
             TextFormat.Write(path, set);
             hash.AppendData(File.ReadAllBytes(path));
         }
-        Assert.Equal("?", Convert.ToHexStringLower(hash.GetHashAndReset()));
+        Assert.Equal("5ea9db85b482a59baa97067fcb491e83e35cefdbc0d14031be6a31310945a90b", Convert.ToHexStringLower(hash.GetHashAndReset()));
         Assert.Equal((51_000, 3_000, 6_000, 12_000), (corpus.Train.RowCount, corpus.Validation.RowCount, corpus.Test.RowCount, corpus.Labels.Count));
     }
 

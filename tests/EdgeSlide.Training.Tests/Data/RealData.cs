@@ -29,3 +29,13 @@ public sealed class DataFactAttribute : FactAttribute
 
     public string Set { get; }
 }
+
+/// <summary>A test on this machine's package lists. Where there are none the test is skipped, and says so.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class PackageListsFactAttribute : FactAttribute
+{
+    public PackageListsFactAttribute()
+    {
+        if (EdgeSlide.Training.Data.DebianCorpus.TryLoad(out string reason) is null) Skip = $"data absent: {reason}";
+    }
+}

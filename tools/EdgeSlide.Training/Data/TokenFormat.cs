@@ -103,9 +103,10 @@ internal static class TokenFormat
     {
         using var source = new LineSource(path);
         List<Block> blocks = RowReader.Read(source, () => new Block(vocabulary), skipped);
-        int[] ids = [.. blocks.SelectMany(b => b.Ids)];
-        if (ids.Length == 0) throw source.Problem(0, "no rows");
-        return new TokenStream { Vocabulary = vocabulary, Ids = ids, UnknownCount = blocks.Sum(b => b.UnknownCount) };
+        if (blocks.Sum(b => b.Ids.Count) == 0) throw source.Problem(0, "no rows");
+        var ids = new List<int>(blocks.Sum(b => b.Ids.Count));
+        foreach (Block block in blocks) ids.AddRange(block.Ids);
+        return new TokenStream { Vocabulary = vocabulary, Ids = [.. ids], UnknownCount = blocks.Sum(b => b.UnknownCount) };
     }
 
     /// <summary>Writes a text, one space between words; gzip if the name ends in .gz.</summary>
