@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using EdgeSlide.Training.Data;
+
 namespace EdgeSlide.Training.Tests.Data;
 
 /// <summary>The shared data sets: $EDGESLIDE_DATA, or shared/data beside the repository.</summary>
@@ -20,22 +23,34 @@ internal static class RealData
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class DataFactAttribute : FactAttribute
 {
-    public DataFactAttribute(string set)
+    public DataFactAttribute(string set, [CallerMemberName] string test = "")
     {
         string folder = Path.Combine(RealData.Root, set);
-        if (!Directory.Exists(folder)) Skip = $"data absent: {folder} (set EDGESLIDE_DATA to the folder of data sets)";
-        Set = set;
+        (Set, Test) = (set, test);
+        if (Directory.Exists(folder)) return;
+        Skip = $"data absent: {folder} (set EDGESLIDE_DATA to the folder of data sets)";
+        DisplayName = $"{test}: {Skip}"; // Quiet loggers print a skipped test's name, not its reason.
     }
 
     public string Set { get; }
+
+    public string Test { get; }
 }
 
 /// <summary>A test on this machine's package lists. Where there are none the test is skipped, and says so.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class PackageListsFactAttribute : FactAttribute
 {
-    public PackageListsFactAttribute()
+    // Once: the runner makes several instances.
+    private static readonly Lazy<string?> Absent = new(() => DebianCorpus.TryLoad(out string reason) is null ? $"data absent: {reason}" : null);
+
+    public PackageListsFactAttribute([CallerMemberName] string test = "")
     {
-        if (EdgeSlide.Training.Data.DebianCorpus.TryLoad(out string reason) is null) Skip = $"data absent: {reason}";
+        Test = test;
+        if (Absent.Value is not { } reason) return;
+        Skip = reason;
+        DisplayName = $"{test}: {reason}";
     }
+
+    public string Test { get; }
 }

@@ -20,6 +20,8 @@ public sealed class TemporaryFiles : IDisposable
 
     public static byte[] Gzip(byte[] bytes)
     {
+        // Of nothing, GZipStream makes nothing; other tools make a member without contents.
+        if (bytes.Length == 0) return Convert.FromHexString("1f8b080000000000000303000000000000000000");
         var output = new MemoryStream();
         using (var gzip = new GZipStream(output, CompressionLevel.Optimal)) gzip.Write(bytes);
         return output.ToArray();

@@ -22,13 +22,15 @@ internal readonly record struct LineBlock(ReadOnlyMemory<byte> Bytes, long First
 /// </summary>
 internal sealed class LineSource : IDisposable
 {
-    private const int BlockSize = 1 << 20;
+    private const int FirstBlockSize = 1 << 14, BlockSize = 1 << 20;
     private const int LongestLine = 1 << 28;
 
     private readonly Stream _stream;
     private ReadOnlyMemory<byte> _carry;
     private long _line = 1;
     private bool _ended;
+    // Grows, so that a small file does not cost a large buffer.
+    private int _blockSize = FirstBlockSize;
 
     /// <exception cref="DataFormatException">The file cannot be opened, or is empty.</exception>
     public LineSource(string path)
@@ -74,7 +76,7 @@ internal sealed class LineSource : IDisposable
     public bool TryReadBlock(out LineBlock block)
     {
         int end;
-        Fill(BlockSize);
+        Fill(_blockSize);
         while ((end = _carry.Span.LastIndexOf((byte)'\n') + 1) == 0 && !_ended) Fill(_carry.Length + 1);
         if (_ended) end = _carry.Length;
         ReadOnlyMemory<byte> bytes = _carry[..end];
@@ -100,7 +102,8 @@ internal sealed class LineSource : IDisposable
         if (_ended || _carry.Length >= minimum) return;
         if (minimum > LongestLine) throw Problem(_line, $"line is longer than {LongestLine >> 20} MiB");
         // Doubling for a line longer than a block keeps the copying linear.
-        byte[] buffer = new byte[Math.Max(minimum > BlockSize ? 2 * minimum : 0, BlockSize)];
+        byte[] buffer = GC.AllocateUninitializedArray<byte>(minimum > _blockSize ? 2 * minimum : _blockSize);
+        _blockSize = Math.Min(2 * _blockSize, BlockSize);
         _carry.CopyTo(buffer);
         try
         {
