@@ -319,6 +319,33 @@ public sealed class FormatTests : IDisposable
     public void Dense_files_of_another_width_are_refused() =>
         AssertProblem("1: 2 values, expected 3", "7,1,2\n", path => DenseFormat.Read(path, valueCount: 3));
 
+    [Theory]
+    [InlineData("2 3 4 \r\n", RowFormat.Xc)]
+    [InlineData("1 2 3\ttext\n", RowFormat.Text)]
+    [InlineData("a,b\ttext\n", RowFormat.Text)]
+    [InlineData("cat,1,-2.5e3\n", RowFormat.Dense)]
+    internal void The_first_line_tells_the_format(string text, RowFormat expected) => Assert.Equal(expected, RowFormats.Detect(_files.Write("a", text)));
+
+    [Fact]
+    public void A_first_line_of_no_format_is_refused() => AssertProblem(
+        "1: neither 'rows features labels' (XC), nor 'label,label<TAB>text', nor 'label,value,value,...': 'just words'", "just words\n", path => RowFormats.Detect(path));
+
+    [Fact]
+    public void Files_of_a_set_are_read_alike_whatever_the_format()
+    {
+        Assert.All(
+            new[] { ("2 5 3\n0 1:1\n2 4:1\n", "1 5 3\n1 1:1\n"), ("a\tx\nb\ty\n", "b,c\tz\n"), ("1,0,0\n2,1,1\n", "3,5,5\n") },
+            texts =>
+            {
+                IReadOnlyList<RawDataset> sets = RowFormats.Read([_files.Write("train", texts.Item1), _files.Write("test", texts.Item2)]);
+                Assert.Equal((2, 1), (sets[0].RowCount, sets[1].RowCount));
+                Assert.Same(sets[0].Labels, sets[1].Labels);
+                Assert.Equal(3, sets[0].Labels.Count);
+            });
+        string first = _files.Write("first", "1 5 3\n0 1:1\n");
+        AssertProblem("1: header says 6 features, expected 5", "1 6 3\n0 1:1\n", path => RowFormats.Read([first, path]));
+    }
+
     [Fact]
     public void Messages_quote_shortly_and_on_one_line()
     {

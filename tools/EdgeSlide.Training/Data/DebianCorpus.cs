@@ -45,9 +45,10 @@ internal static class DebianCorpus
         try
         {
             List<DebianPackage> packages = ReadPackages(indices);
-            if (longDescriptions) packages = AddLongDescriptions(packages, [.. files.Where(file => IsIndex(file, "_Translation-en"))]);
+            string[] translations = longDescriptions ? [.. files.Where(file => IsIndex(file, "_Translation-en"))] : [];
+            if (translations.Length > 0) packages = AddLongDescriptions(packages, translations);
             packages.RemoveAll(package => package.Description.Length == 0);
-            Corpus corpus = Build(packages, $"{indices.Length} lists in {listsDirectory}");
+            Corpus corpus = Build(packages, $"{indices.Length} lists in {listsDirectory}", translations.Length > 0 ? "long" : "short");
             int rows = corpus.Train.RowCount + corpus.Validation.RowCount + corpus.Test.RowCount;
             if (rows >= minimumRows) return corpus;
             reason = $"the package lists in {listsDirectory} have only {rows} usable rows, {minimumRows} are needed";
@@ -95,7 +96,7 @@ internal static class DebianCorpus
             : package)];
     }
 
-    private static Corpus Build(List<DebianPackage> packages, string origin)
+    private static Corpus Build(List<DebianPackage> packages, string origin, string kind)
     {
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (string name in packages.SelectMany(package => package.Depends)) counts[name] = counts.GetValueOrDefault(name) + 1;
@@ -119,7 +120,7 @@ internal static class DebianCorpus
 
         TextDataset trainSet = train.ToDataset(), validationSet = validation.ToDataset(), testSet = test.ToDataset();
         string description = string.Create(CultureInfo.InvariantCulture,
-            $"Debian package index ({origin}): {trainSet.RowCount + validationSet.RowCount + testSet.RowCount:N0} descriptions, {labels.Count:N0} dependencies as labels, divided by source package");
+            $"Debian package index ({origin}): {trainSet.RowCount + validationSet.RowCount + testSet.RowCount:N0} {kind} descriptions, {labels.Count:N0} dependencies as labels, divided by source package");
         return new Corpus(description, trainSet, validationSet, testSet);
     }
 }
