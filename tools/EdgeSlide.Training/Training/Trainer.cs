@@ -104,7 +104,7 @@ public sealed class Trainer
                 _activeSum += (double)core.Active.Count / _data.LabelCount;
                 _steps++;
                 _batch++;
-                if (_options.CheckpointEvery > 0 && _batch % _options.CheckpointEvery == 0 && _batch < _batches)
+                if (_options.CheckpointPath is not null && _options.CheckpointEvery > 0 && _batch % _options.CheckpointEvery == 0 && _batch < _batches)
                     Save(core, best);
                 if (progress is not null && clock.Elapsed - lastReport > TimeSpan.FromMilliseconds(200))
                 {

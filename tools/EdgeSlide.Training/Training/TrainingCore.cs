@@ -584,7 +584,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     private static int ChunkCapacity(TrainerOptions options, int labels)
     {
         long fit = options.LogitBytes / sizeof(float) / options.BatchSize;
-        return (int)Math.Clamp(fit / LabelTile * LabelTile, LabelTile, Math.Max(1, labels));
+        return (int)Math.Min(Math.Max(fit / LabelTile, 1) * LabelTile, labels);
     }
 
     /// <summary>Elements from one row of logits to the next; an odd number of cache lines, so that rows spread over cache sets.</summary>
