@@ -1,5 +1,5 @@
-using System.IO.Compression;
 using EdgeSlide.Features;
+using EdgeSlide.IO;
 
 namespace EdgeSlide.Cli.Input;
 
@@ -97,61 +97,20 @@ internal sealed class LineReader(Stream source, string name, Action? beforeWait 
             _ended = read == 0;
             return read > 0;
         }
-        catch (InvalidDataException)
+        catch (InvalidDataException e)
         {
-            throw new InputException($"{name}: the gzip data is damaged or cut short");
+            throw new InputException($"{name}: {e.Message}");
         }
     }
 
     private Stream Unwrap()
     {
-        int have = source.ReadAtLeast(_buffer.AsSpan(0, 2), 2, throwOnEndOfStream: false);
-        if (have == 2 && _buffer[0] == 0x1F && _buffer[1] == 0x8B)
-            return new GZipStream(new PrefixedStream([0x1F, 0x8B], source), CompressionMode.Decompress);
-        return new PrefixedStream(_buffer[..have], source);
+        var magic = new byte[GzipStream.Magic.Length];
+        byte[] head = magic[..source.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false)];
+        return head.AsSpan().SequenceEqual(GzipStream.Magic)
+            ? new GzipStream(head, source)
+            : new JoinedStream(new MemoryStream(head), source);
     }
 
     private static ReadOnlySpan<byte> Trim(ReadOnlySpan<byte> line) => line.EndsWith("\r"u8) ? line[..^1] : line;
-
-    /// <summary>Gives back the bytes that were read ahead, then the rest of the stream.</summary>
-    private sealed class PrefixedStream(byte[] prefix, Stream rest) : Stream
-    {
-        private int _given;
-
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-        public override int Read(Span<byte> buffer)
-        {
-            if (_given == prefix.Length)
-                return rest.Read(buffer);
-            int count = Math.Min(buffer.Length, prefix.Length - _given);
-            prefix.AsSpan(_given, count).CopyTo(buffer);
-            _given += count;
-            return count;
-        }
-
-        public override void Flush()
-        {
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-    }
 }

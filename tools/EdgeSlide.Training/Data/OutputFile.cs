@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.IO.Compression;
+using EdgeSlide.IO;
 
 namespace EdgeSlide.Training.Data;
 
@@ -10,32 +11,19 @@ internal static class OutputFile
     /// Writes beside the target and renames, so that no reader, crash or full disk ever meets half a file. A name that
     /// ends in <c>.gz</c> gets gzip.
     /// </summary>
-    public static void Write(string path, Action<Utf8Output> write)
-    {
-        string temporary = $"{path}.{Environment.ProcessId}.tmp";
-        try
+    public static void Write(string path, Action<Utf8Output> write) =>
+        WholeFile.Write(path, file =>
         {
-            using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
+            if (path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase))
             {
-                if (path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase))
-                {
-                    using var gzip = new GZipStream(file, CompressionLevel.Optimal, leaveOpen: true);
-                    WriteAll(gzip, write);
-                }
-                else
-                {
-                    WriteAll(file, write);
-                }
-                file.Flush(flushToDisk: true);
+                using var gzip = new GZipStream(file, CompressionLevel.Optimal, leaveOpen: true);
+                WriteAll(gzip, write);
             }
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
-    }
+            else
+            {
+                WriteAll(file, write);
+            }
+        });
 
     private static void WriteAll(Stream stream, Action<Utf8Output> write)
     {

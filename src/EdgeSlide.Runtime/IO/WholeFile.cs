@@ -1,4 +1,4 @@
-namespace EdgeSlide.Model;
+namespace EdgeSlide.IO;
 
 /// <summary>Writes a file so that readers see the old content or all of the new one, whatever happens in between.</summary>
 internal static class WholeFile
