@@ -52,12 +52,13 @@ internal sealed class EnvironmentMonitor : IDisposable
     /// <summary>Extremes since the last reset (NaN where nothing can be read), plus one reading now.</summary>
     public EnvironmentReading Take()
     {
-        uint? throttled = Throttled();
+        EnvironmentReading reading;
         lock (_gate)
         {
             ReadAll();
-            return new EnvironmentReading(_minMegahertz, _maxMegahertz, _minCelsius, _maxCelsius, throttled);
+            reading = new EnvironmentReading(_minMegahertz, _maxMegahertz, _minCelsius, _maxCelsius, null);
         }
+        return reading with { Throttled = Throttled() };
     }
 
     public void Reset()

@@ -69,24 +69,3 @@ internal abstract class MeasurementClock
         }
     }
 }
-
-/// <summary>
-/// When a workload must come back. Check <see cref="Passed"/> between inferences, never within one, and run at least one:
-/// a deadline that has passed before the call asks for exactly one inference.
-/// </summary>
-public readonly struct Deadline
-{
-    private readonly MeasurementClock _clock;
-    private readonly long _at;
-    private readonly Sampler? _sampler;
-
-    internal Deadline(MeasurementClock clock, long at, Sampler? sampler)
-    {
-        _clock = clock;
-        _at = at;
-        _sampler = sampler;
-    }
-
-    /// <summary>True once the time is over or the sensor is lost, which ends a window that can no longer count.</summary>
-    public bool Passed => _clock.Now >= _at || _sampler is { IsLost: true };
-}

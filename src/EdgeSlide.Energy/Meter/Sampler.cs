@@ -49,13 +49,16 @@ internal sealed partial class Sampler
     /// <summary>CPU time of the sampling thread's ticks in nanoseconds; 0 where the platform cannot tell.</summary>
     public long CpuNanoseconds { get; private set; }
 
+    /// <summary>Managed bytes that ticks allocated: 0 unless a reading failed.</summary>
+    public long AllocatedBytes { get; private set; }
+
     public ReadOnlySpan<long> Times => _times.AsSpan(0, Count);
 
     public ReadOnlySpan<double> Values => _values.AsSpan(0, Count);
 
     public void Tick(long skipped)
     {
-        long cpu = ThreadCpuTime();
+        long cpu = ThreadCpuTime(), bytes = GC.GetAllocatedBytesForCurrentThread();
         lock (_gate)
         {
             Dropped += skipped;
@@ -64,6 +67,7 @@ internal sealed partial class Sampler
             _environment?.Tick();
             BusyNanoseconds += _clock.Now - start;
         }
+        AllocatedBytes += GC.GetAllocatedBytesForCurrentThread() - bytes;
         CpuNanoseconds += ThreadCpuTime() - cpu;
     }
 

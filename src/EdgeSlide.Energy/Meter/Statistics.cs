@@ -59,8 +59,3 @@ internal static class Statistics
         return Math.Sqrt(-2 * Math.Log(u)) * Math.Cos(2 * Math.PI * random.NextDouble());
     }
 }
-
-/// <summary>A 95% confidence interval.</summary>
-/// <param name="Low">Lower bound.</param>
-/// <param name="High">Upper bound.</param>
-public readonly record struct Interval(double Low, double High);
