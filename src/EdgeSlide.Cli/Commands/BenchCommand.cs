@@ -1,0 +1,225 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using EdgeSlide.Cli.Input;
+using EdgeSlide.Cli.Output;
+using EdgeSlide.Features;
+using EdgeSlide.Model;
+
+namespace EdgeSlide.Cli.Commands;
+
+/// <summary>Measures speed, hashing and dense interleaved in one run.</summary>
+internal static class BenchCommand
+{
+    public static Command Create()
+    {
+        Argument<string> model = CommonOptions.Model();
+        var data = new Argument<string>("DATA") { Description = "Labelled examples as for eval; their labels are not used." };
+        Option<int> queries = CommonOptions.Positive("--queries", "How many examples to take.", 2000, 1_000_000);
+        Option<int> rounds = CommonOptions.Positive("--rounds", "How often each mode answers all of them.", 5, 10_000);
+        Option<bool> json = CommonOptions.Json();
+        Option<bool> noVerify = CommonOptions.NoVerify();
+        var command = new Command("bench", """
+            Measure time per inference on one thread, hashing and dense in turns within one run.
+
+            Every inference is timed by itself; turning text into features is left out of both modes and reported beside
+            them. Multiplications include every operation spent on hashing and voting. The CRC covers all answers, so equal
+            CRCs mean equal outputs.
+            """)
+        {
+            model, data, queries, rounds, json, noVerify,
+        };
+        command.SetAction(parsed => Run(parsed.GetValue(model)!, parsed.GetValue(data)!, parsed.GetValue(queries), parsed.GetValue(rounds),
+            parsed.GetValue(json), !parsed.GetValue(noVerify)));
+        return command;
+    }
+
+    private static int Run(string modelPath, string dataPath, int queryCount, int rounds, bool json, bool verify)
+    {
+        using EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
+        using Predictor predictor = model.CreatePredictor();
+        predictor.Probabilities = false;
+        QuerySet queries = QuerySet.Read(model, predictor, dataPath, queryCount);
+        var modes = new List<ModeResult>();
+        if (model.Layout.Output.Selector is not null)
+            modes.Add(new ModeResult("lsh", PredictionMode.Lsh, queries.Count * rounds));
+        modes.Add(new ModeResult("dense", PredictionMode.Dense, queries.Count * rounds));
+        var top = new Prediction[Math.Min(5, model.LabelCount)];
+        // One untimed round warms caches and buffers; then the order alternates, so that neither mode always goes first.
+        foreach (ModeResult mode in modes)
+            mode.Measure(predictor, queries, top, record: false);
+        for (int round = 0; round < rounds; round++)
+        {
+            for (int i = 0; i < modes.Count; i++)
+                modes[(i + round) % modes.Count].Measure(predictor, queries, top, record: true);
+        }
+
+        using var output = new OutputWriter();
+        if (json)
+            WriteJson(output, model, predictor, queries, rounds, modes);
+        else
+            WriteText(output, model, predictor, queries, rounds, modes);
+        output.Flush();
+        return ExitCodes.Ok;
+    }
+
+    private static double Speedup(List<ModeResult> modes) => modes.Count < 2 ? 1.0 : modes[1].Percentile(0.5) / modes[0].Percentile(0.5);
+
+    private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes)
+    {
+        output.Write($"{queries.Count} queries x {rounds} rounds, {model.LabelCount} labels, {queries.FeatureMean:F1} features a query, kernel {predictor.Kernel}, {RuntimeInformation.ProcessArchitecture}, one thread\n\n");
+        output.Write($"{"",-7}{"median us",11}{"p99 us",10}{"neurons",10}{"share",10}{"mult.",12}{"share",9}{"bytes",12}{"alloc.",8}  output CRC\n");
+        ModeResult dense = modes[^1];
+        foreach (ModeResult mode in modes)
+            output.Write($"{mode.Name,-7}{mode.Percentile(0.5) / 1000,11:F2}{mode.Percentile(0.99) / 1000,10:F2}{mode.ActiveMean,10:F1}{mode.ActiveMean / model.LabelCount,10:P3}{mode.MultiplicationMean,12:F0}{mode.MultiplicationMean / dense.MultiplicationMean,9:P2}{mode.BytesMean,12:F0}{mode.AllocatedPerInference,8:F0}  {mode.Crc:x8}\n");
+        output.Write($"\nfeatures from input: median {queries.FeaturizeMedianNs / 1000:F2} us a query\n");
+        if (modes.Count == 2)
+            output.Write($"hashing is {Speedup(modes):F1} times as fast as dense\n");
+    }
+
+    private static void WriteJson(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes)
+    {
+        Utf8JsonWriter json = output.Json;
+        json.WriteStartObject();
+        json.WriteNumber("queries", queries.Count);
+        json.WriteNumber("rounds", rounds);
+        json.WriteNumber("labels", model.LabelCount);
+        json.WriteNumber("features_mean", queries.FeatureMean);
+        json.WriteNumber("featurize_ns_median", queries.FeaturizeMedianNs);
+        json.WriteString("kernel", predictor.Kernel);
+        json.WriteString("architecture", RuntimeInformation.ProcessArchitecture.ToString());
+        foreach (ModeResult mode in modes)
+        {
+            json.WriteStartObject(mode.Name);
+            json.WriteNumber("median_ns", mode.Percentile(0.5));
+            json.WriteNumber("p99_ns", mode.Percentile(0.99));
+            json.WriteNumber("active_neurons_mean", mode.ActiveMean);
+            json.WriteNumber("active_fraction", mode.ActiveMean / model.LabelCount);
+            json.WriteNumber("multiplications_mean", mode.MultiplicationMean);
+            json.WriteNumber("mult_fraction", mode.MultiplicationMean / modes[^1].MultiplicationMean);
+            json.WriteNumber("bytes_mean", mode.BytesMean);
+            json.WriteNumber("allocated_bytes_per_inference", mode.AllocatedPerInference);
+            json.WriteString("output_crc32c", $"{mode.Crc:x8}");
+            json.WriteEndObject();
+        }
+        json.WriteNumber("speedup", Speedup(modes));
+        json.WriteEndObject();
+        output.EndJsonLine();
+    }
+
+    /// <summary>Queries as feature vectors, side by side in memory.</summary>
+    private sealed class QuerySet
+    {
+        private readonly List<int> _ids = [];
+        private readonly List<float> _values = [];
+        private readonly List<int> _starts = [0];
+        private readonly List<double> _featurizeNs = [];
+
+        public int Count => _starts.Count - 1;
+
+        public double FeatureMean => _ids.Count / (double)Count;
+
+        public double FeaturizeMedianNs
+        {
+            get
+            {
+                double[] sorted = [.. _featurizeNs.Order()];
+                return sorted[sorted.Length / 2];
+            }
+        }
+
+        public static QuerySet Read(EdgeSlideModel model, Predictor predictor, string path, int limit)
+        {
+            var set = new QuerySet();
+            FeatureVector features = predictor.Engine.Features;
+            using var reader = new LabelledReader(model, path, LabelNotation.Ids, ignoreLabels: true);
+            while (set.Count < limit)
+            {
+                long start = Stopwatch.GetTimestamp();
+                if (!reader.TryRead(features))
+                    break;
+                double ns = Stopwatch.GetElapsedTime(start).TotalNanoseconds;
+                if (features.Count == 0)
+                    continue;
+                set._featurizeNs.Add(ns);
+                set._ids.AddRange(features.IdSpan);
+                set._values.AddRange(features.ValueSpan);
+                set._starts.Add(set._ids.Count);
+            }
+            if (set.Count == 0)
+                throw new CommandException(ExitCodes.BadInput, $"{path}: holds no query that the model knows anything of");
+            return set;
+        }
+
+        public void Load(int query, FeatureVector features)
+        {
+            features.Clear();
+            for (int i = _starts[query]; i < _starts[query + 1]; i++)
+                features.Add(_ids[i], _values[i]);
+        }
+    }
+
+    /// <summary>One mode's times and counts.</summary>
+    private sealed class ModeResult(string name, PredictionMode mode, int capacity)
+    {
+        private readonly long[] _ticks = new long[capacity];
+        private int _count;
+        private long _active;
+        private long _multiplications;
+        private long _bytes;
+        private long _allocated;
+        private uint _crc = ~0u;
+        private bool _sorted;
+
+        public string Name => name;
+
+        public double ActiveMean => _active / (double)_count;
+
+        public double MultiplicationMean => _multiplications / (double)_count;
+
+        public double BytesMean => _bytes / (double)_count;
+
+        public double AllocatedPerInference => _allocated / (double)_count;
+
+        /// <summary>CRC-32C over labels and logit bits of every answer of one round.</summary>
+        public uint Crc => ~_crc;
+
+        public double Percentile(double fraction)
+        {
+            if (!_sorted)
+                Array.Sort(_ticks, 0, _count);
+            _sorted = true;
+            return _ticks[(int)((_count - 1) * fraction)] * 1e9 / Stopwatch.Frequency;
+        }
+
+        public void Measure(Predictor predictor, QuerySet queries, Prediction[] top, bool record)
+        {
+            predictor.Mode = mode;
+            bool takeCrc = !record;
+            for (int query = 0; query < queries.Count; query++)
+            {
+                queries.Load(query, predictor.Engine.Features);
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                long start = Stopwatch.GetTimestamp();
+                int found = predictor.Run(top);
+                long ticks = Stopwatch.GetTimestamp() - start;
+                long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+                if (takeCrc)
+                {
+                    for (int i = 0; i < found; i++)
+                    {
+                        ulong answer = (ulong)(uint)top[i].Label << 32 | BitConverter.SingleToUInt32Bits(top[i].Logit);
+                        _crc = Crc32C.Append(_crc, MemoryMarshal.AsBytes(new ReadOnlySpan<ulong>(in answer)));
+                    }
+                    continue;
+                }
+                _ticks[_count++] = ticks;
+                _allocated += allocated;
+                _active += predictor.Cost.ActiveNeurons;
+                _multiplications += predictor.Cost.Multiplications;
+                _bytes += predictor.Cost.BytesTouched;
+            }
+        }
+    }
+}

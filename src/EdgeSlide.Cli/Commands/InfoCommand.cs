@@ -1,0 +1,152 @@
+using System.CommandLine;
+using System.Text.Json;
+using EdgeSlide.Cli.Output;
+using EdgeSlide.Features;
+using EdgeSlide.Hashing;
+using EdgeSlide.Kernels;
+using EdgeSlide.Layers;
+using EdgeSlide.Model;
+
+namespace EdgeSlide.Cli.Commands;
+
+/// <summary>Tells what is in a model and what it needs.</summary>
+internal static class InfoCommand
+{
+    public static Command Create()
+    {
+        Argument<string> model = CommonOptions.Model();
+        Option<bool> json = CommonOptions.Json();
+        Option<bool> noVerify = CommonOptions.NoVerify();
+        var command = new Command("info", "Show a model's parts, their sizes, the memory it needs, and where it comes from.") { model, json, noVerify };
+        command.SetAction(parsed => Run(parsed.GetValue(model)!, parsed.GetValue(json), !parsed.GetValue(noVerify)));
+        return command;
+    }
+
+    private static int Run(string path, bool json, bool verify)
+    {
+        using EdgeSlideModel model = EdgeSlideModel.Open(path, verify);
+        using var output = new OutputWriter();
+        if (json)
+            WriteJson(output, model, verify);
+        else
+            WriteText(output, model, verify);
+        output.Flush();
+        return ExitCodes.Ok;
+    }
+
+    /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and four bytes of votes per label.</summary>
+    private static long PredictorBytes(EdgeSlideModel model) =>
+        model.Layout.MaxHiddenWidth * 13L + LayerSelector.MaxBudget * 12L
+        + model.Layout.Layers.Where(l => l.Selector is not null).Sum(l => l.Outputs * 4L + 20_000);
+
+    private static IEnumerable<(string Part, long Bytes)> Parts(EdgeSlideModel model) =>
+        from section in model.File.Sections
+        group section.Length by section.Kind switch
+        {
+            SectionKind.Weights when section.Layer == 0 => "input layer",
+            SectionKind.Scales or SectionKind.Bias when section.Layer == 0 => "input layer",
+            SectionKind.Weights or SectionKind.Scales or SectionKind.Bias => "other layers",
+            SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries => "hash tables",
+            SectionKind.LabelOffsets or SectionKind.LabelText => "label names",
+            SectionKind.Featurizer or SectionKind.Vocabulary or SectionKind.FeatureWeights => "featurizer",
+            _ => "header and provenance",
+        }
+        into part
+        select (part.Key, part.Sum());
+
+    private static string Describe(Featurizer f) => f.Kind switch
+    {
+        FeaturizerKind.Text => $"text, word n-grams of {f.Record.MinGram} to {f.Record.MaxGram}, {(f.Record.Indexing == FeatureIndexing.Hashed ? "hashed" : "by vocabulary")}",
+        FeaturizerKind.Context => $"next word, {f.Record.Positions} last words by position, {f.Record.BagWindow} as a bag",
+        FeaturizerKind.Sparse => "sparse rows, id:value",
+        _ => "dense rows",
+    };
+
+    private static void WriteText(OutputWriter output, EdgeSlideModel model, bool verified)
+    {
+        output.Write($"{model.File.Path}: {model.File.Length:N0} bytes, {(verified ? "checksums match" : "checksums not checked")}\n\n");
+        output.Write($"input      {Describe(model.Featurizer)}; {model.FeatureCount:N0} features\n");
+        if (model.Layout.SparseInput is { } sparse)
+            output.Write($"layer 0    {model.FeatureCount:N0} -> {sparse.Outputs:N0}, {sparse.Activation}, sparse input\n");
+        int index = model.Layout.SparseInput is null ? 0 : 1;
+        foreach (NeuronLayer layer in model.Layout.Layers)
+        {
+            output.Write($"layer {index++}    {layer.Inputs:N0} -> {layer.Outputs:N0}, {layer.Activation}\n");
+            if (layer.Selector is not { } selector)
+                continue;
+            output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}\n");
+            foreach (CandidateSource source in selector.Sources)
+            {
+                output.Write($"           {(source.Record.Kind == SourceKind.SimHash ? $"SimHash buckets, K={source.Record.Bits} L={source.Record.Tables}" : "feature buckets")}, {source.Record.KeyCount:N0} keys, {source.Buckets.EntryCount:N0} entries\n");
+            }
+        }
+        output.Write($"labels     {model.LabelCount:N0}{(model.Labels.HasNames ? "" : ", without names")}\n\n");
+        foreach ((string part, long bytes) in Parts(model))
+            output.Write($"{part,-24}{bytes,14:N0} bytes {(double)bytes / model.File.Length,7:P1}\n");
+        output.Write($"{"memory per thread",-24}{PredictorBytes(model),14:N0} bytes\n");
+        output.Write($"{"memory at most",-24}{model.File.Length + PredictorBytes(model),14:N0} bytes with every page of the model touched\n\n");
+        output.Write($"kernel     {KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable))} (supported here: {string.Join(", ", KernelSelector.Names.Where(KernelSelector.IsSupported))})\n");
+        output.Write($"provenance {model.Provenance}\n");
+    }
+
+    private static void WriteJson(OutputWriter output, EdgeSlideModel model, bool verified)
+    {
+        Utf8JsonWriter json = output.Json;
+        json.WriteStartObject();
+        json.WriteString("path", model.File.Path);
+        json.WriteNumber("model_bytes", model.File.Length);
+        json.WriteBoolean("checksums_verified", verified);
+        json.WriteString("input", Describe(model.Featurizer));
+        json.WriteNumber("features", model.FeatureCount);
+        json.WriteNumber("labels", model.LabelCount);
+        json.WriteStartArray("layers");
+        if (model.Layout.SparseInput is { } sparse)
+            WriteLayer(json, model.FeatureCount, sparse.Outputs, sparse.Activation, null);
+        foreach (NeuronLayer layer in model.Layout.Layers)
+            WriteLayer(json, layer.Inputs, layer.Outputs, layer.Activation, layer.Selector);
+        json.WriteEndArray();
+        json.WriteStartArray("sections");
+        foreach (Section section in model.File.Sections)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", section.Name);
+            json.WriteNumber("bytes", section.Length);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteNumber("table_bytes", Parts(model).Where(p => p.Part == "hash tables").Sum(p => p.Bytes));
+        json.WriteNumber("memory_per_thread_bytes", PredictorBytes(model));
+        json.WriteString("kernel", KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
+        json.WritePropertyName("provenance");
+        json.WriteRawValue(model.Provenance);
+        json.WriteEndObject();
+        output.EndJsonLine();
+    }
+
+    private static void WriteLayer(Utf8JsonWriter json, int inputs, int outputs, LayerActivation activation, LayerSelector? selector)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("inputs", inputs);
+        json.WriteNumber("outputs", outputs);
+        json.WriteString("activation", activation.ToString());
+        if (selector is not null)
+        {
+            json.WriteNumber("budget", selector.Budget);
+            json.WriteNumber("vote_blend", selector.VoteBlend);
+            json.WriteBoolean("lsh_pays", selector.Pays);
+            json.WriteStartArray("sources");
+            foreach (CandidateSource source in selector.Sources)
+            {
+                json.WriteStartObject();
+                json.WriteString("kind", source.Record.Kind.ToString());
+                json.WriteNumber("keys", source.Record.KeyCount);
+                json.WriteNumber("bits", source.Record.Bits);
+                json.WriteNumber("tables", source.Record.Tables);
+                json.WriteNumber("entries", source.Buckets.EntryCount);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+        }
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,264 @@
+using EdgeSlide.Features;
+using EdgeSlide.Hashing;
+using EdgeSlide.Kernels;
+using EdgeSlide.Layers;
+using EdgeSlide.Model;
+
+namespace EdgeSlide;
+
+/// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
+internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount)
+{
+    public NeuronLayer Output => Layers[^1];
+
+    /// <summary>The widest vector between layers (the output layer's excluded), padded.</summary>
+    public int MaxHiddenWidth { get; } = ModelFormat.RowStride(Math.Max(
+        Math.Max(SparseInput?.Outputs ?? 0, Layers.Max(l => l.Inputs)),
+        Layers.SkipLast(1).Select(l => l.Outputs).DefaultIfEmpty(0).Max()));
+}
+
+/// <summary>A session's working memory and the forward pass over it, independent of the kernel.</summary>
+internal abstract unsafe class Engine : IDisposable
+{
+    public abstract string KernelName { get; }
+
+    public FeatureVector Features { get; } = new();
+
+    public PredictionCost Cost { get; protected set; }
+
+    /// <summary>Runs <see cref="Features"/> through the network; writes at most k best answers, best first.</summary>
+    public abstract int Run(PredictionMode mode, bool probabilities, Span<Prediction> top);
+
+    /// <summary>Copies the input of the output layer, as the last <see cref="Run"/> computed it.</summary>
+    public abstract ReadOnlySpan<float> OutputLayerInput { get; }
+
+    public abstract void Dispose();
+
+    public static Engine Create(NetworkLayout layout, string kernel) => KernelSelector.Dispatch(kernel, new Factory(layout));
+
+    private sealed class Factory(NetworkLayout layout) : IKernelVisitor<Engine>
+    {
+        public Engine Visit<TKernel>() where TKernel : struct, IKernel => new Engine<TKernel>(layout);
+    }
+}
+
+/// <summary>The forward pass, compiled once per kernel so that the inner loops inline.</summary>
+internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IKernel
+{
+    private const int Block = 256;
+
+    private readonly NetworkLayout _layout;
+    private readonly NativeBuffer<float> _current;
+    private readonly NativeBuffer<float> _next;
+    private readonly NativeBuffer<int> _sums;
+    private readonly NativeBuffer<sbyte> _quantized;
+    private readonly NativeBuffer<float> _logits = new(LayerSelector.MaxBudget + 1);
+    private readonly NativeBuffer<float> _votes = new(LayerSelector.MaxBudget + 1);
+    private readonly NativeBuffer<int> _candidates = new(LayerSelector.MaxBudget + 1);
+    private readonly Ballot?[] _ballots;
+    private long _multiplications;
+    private long _bytes;
+
+    public Engine(NetworkLayout layout)
+    {
+        _layout = layout;
+        int width = Math.Max(layout.MaxHiddenWidth, SimHash.PaddedDimensions(layout.MaxHiddenWidth));
+        _current = new NativeBuffer<float>(width);
+        _next = new NativeBuffer<float>(width);
+        _sums = new NativeBuffer<int>(width);
+        _quantized = new NativeBuffer<sbyte>(width);
+        _ballots = new Ballot?[layout.Layers.Length];
+        for (int i = 0; i < _ballots.Length; i++)
+        {
+            if (layout.Layers[i].Selector is { } selector)
+                _ballots[i] = new Ballot(selector, layout.Layers[i].Outputs, layout.Layers[i].Inputs);
+        }
+    }
+
+    public override string KernelName => TKernel.Name;
+
+    public override ReadOnlySpan<float> OutputLayerInput => _current.Span[.._layout.Output.Inputs];
+
+    public override int Run(PredictionMode mode, bool probabilities, Span<Prediction> top)
+    {
+        _multiplications = _bytes = 0;
+        NeuronLayer output = _layout.Output;
+        bool select = output.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays));
+
+        // Everything whose address is known is asked for before anything is waited for; the output layer's vote needs only
+        // the features, so it goes first and its neurons' rows travel while the hidden layers compute.
+        if (select)
+            _ballots[^1]!.PrefetchOffsets(Features);
+        _layout.SparseInput?.PrefetchRows(Features);
+        int candidates = -1;
+        if (select)
+        {
+            _ballots[^1]!.PrefetchBuckets(Features);
+            Vote(_ballots[^1]!);
+            if (!output.Selector!.NeedsHidden)
+                candidates = Elect(_layout.Layers.Length - 1);
+        }
+
+        Input(mode);
+        for (int i = 0; i < _layout.Layers.Length - 1; i++)
+            Hidden(i, mode);
+
+        if (select && candidates < 0)
+        {
+            _ballots[^1]!.VoteByHidden(_current.Pointer);
+            candidates = Elect(_layout.Layers.Length - 1);
+        }
+        int found = candidates > 0
+            ? Selected(output, candidates, probabilities, top)
+            : Dense(output, probabilities, top);
+        Cost = new PredictionCost
+        {
+            Features = Features.Count,
+            ActiveNeurons = candidates > 0 ? candidates : output.Outputs,
+            Multiplications = _multiplications,
+            BytesTouched = _bytes,
+        };
+        return found;
+    }
+
+    public override void Dispose()
+    {
+        Features.Dispose();
+        _current.Dispose();
+        _next.Dispose();
+        _sums.Dispose();
+        _quantized.Dispose();
+        _logits.Dispose();
+        _votes.Dispose();
+        _candidates.Dispose();
+        foreach (Ballot? ballot in _ballots)
+            ballot?.Dispose();
+    }
+
+    private void Vote(Ballot ballot)
+    {
+        ballot.Begin();
+        ballot.VoteByFeatures(Features);
+    }
+
+    /// <summary>Ends a layer's vote and asks for the elected neurons' rows.</summary>
+    private int Elect(int layer)
+    {
+        NeuronLayer neurons = _layout.Layers[layer];
+        Ballot ballot = _ballots[layer]!;
+        int count = ballot.Count(neurons.Selector!.Budget, _candidates.Pointer, _votes.Pointer);
+        for (int i = 0; i < count; i++)
+            neurons.PrefetchNeuron(_candidates.Pointer[i]);
+        _multiplications += ballot.EntriesRead + ballot.HashOperations;
+        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong);
+        return count;
+    }
+
+    /// <summary>Fills the first vector: the sparse layer's output, or the dense input itself.</summary>
+    private void Input(PredictionMode mode)
+    {
+        if (_layout.SparseInput is { } sparse)
+        {
+            sparse.Forward<TKernel>(Features, _sums.Pointer, _current.Pointer);
+            _current.Span[sparse.Outputs..].Clear();
+            Activate(sparse.Activation, sparse.Outputs);
+            _multiplications += (long)Features.Count * sparse.Outputs;
+            _bytes += Features.Count * sparse.BytesPerFeature;
+            return;
+        }
+        _current.Span.Clear();
+        for (int i = 0; i < Features.Count; i++)
+            _current.Pointer[Features.Ids[i]] = Features.Values[i];
+    }
+
+    private void Hidden(int index, PredictionMode mode)
+    {
+        NeuronLayer layer = _layout.Layers[index];
+        float* x = _current.Pointer, y = _next.Pointer;
+        float scale = FloatKernels.Quantize(x, _quantized.Pointer, layer.Stride);
+        int candidates = 0;
+        if (layer.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays)))
+        {
+            Vote(_ballots[index]!);
+            if (selector.NeedsHidden)
+                _ballots[index]!.VoteByHidden(x);
+            candidates = Elect(index);
+        }
+        new Span<float>(y, _next.Length).Clear();
+        if (candidates > 0)
+        {
+            layer.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, _logits.Pointer);
+            for (int i = 0; i < candidates; i++)
+                y[_candidates.Pointer[i]] = _logits.Pointer[i];
+        }
+        else
+        {
+            layer.Logits<TKernel>(_quantized.Pointer, scale, 0, layer.Outputs, y);
+        }
+        int evaluated = candidates > 0 ? candidates : layer.Outputs;
+        _multiplications += (long)evaluated * layer.Inputs;
+        _bytes += evaluated * layer.BytesPerNeuron;
+        new ReadOnlySpan<float>(y, _next.Length).CopyTo(_current.Span);
+        Activate(layer.Activation, layer.Outputs);
+    }
+
+    private void Activate(LayerActivation activation, int width)
+    {
+        if (activation == LayerActivation.Relu)
+            FloatKernels.Relu(_current.Pointer, ModelFormat.RowStride(width));
+        else if (activation == LayerActivation.Sigmoid)
+            FloatKernels.Sigmoid(_current.Pointer, width);
+    }
+
+    private int Selected(NeuronLayer output, int candidates, bool probabilities, Span<Prediction> top)
+    {
+        float scale = FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride);
+        float blend = output.Selector!.VoteBlend;
+        float* logits = _logits.Pointer, scores = logits;
+        output.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, logits);
+        if (blend > 0f)
+        {
+            // The votes have done their work of election: their memory takes the scores.
+            scores = _votes.Pointer;
+            FloatKernels.AddLog2(logits, _votes.Pointer, blend, scores, candidates);
+        }
+        var best = new TopK(top);
+        for (int i = 0; i < candidates; i++)
+            best.Offer(_candidates.Pointer[i], logits[i], scores[i]);
+        _multiplications += (long)candidates * output.Inputs;
+        _bytes += candidates * output.BytesPerNeuron;
+        if (probabilities && best.Count > 0)
+            best.SetProbabilities(output.Activation, 1f / FloatKernels.SumOfExponentials(scores, candidates, best.Max));
+        return best.Count;
+    }
+
+    private int Dense(NeuronLayer output, bool probabilities, Span<Prediction> top)
+    {
+        float scale = FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride);
+        float* logits = _logits.Pointer;
+        var best = new TopK(top);
+        // The softmax's sum is kept relative to the largest logit so far, and rescaled when a larger one comes.
+        float max = float.NegativeInfinity, sum = 0f;
+        bool needSum = probabilities && output.Activation == LayerActivation.Softmax;
+        for (int first = 0; first < output.Outputs; first += Block)
+        {
+            int count = Math.Min(Block, output.Outputs - first);
+            output.Logits<TKernel>(_quantized.Pointer, scale, first, count, logits);
+            best.OfferAll(first, logits, count);
+            if (needSum)
+            {
+                if (best.Max > max)
+                {
+                    sum *= StableMath.Exp(max - best.Max);
+                    max = best.Max;
+                }
+                sum += FloatKernels.SumOfExponentials(logits, count, max);
+            }
+        }
+        _multiplications += (long)output.Outputs * output.Inputs;
+        _bytes += output.Outputs * output.BytesPerNeuron;
+        if (probabilities && best.Count > 0)
+            best.SetProbabilities(output.Activation, 1f / sum);
+        return best.Count;
+    }
+}

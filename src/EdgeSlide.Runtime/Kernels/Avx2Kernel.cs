@@ -1,0 +1,91 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace EdgeSlide.Kernels;
+
+/// <summary>
+/// AVX2. Dot products use the unsigned-by-signed byte multiply (vpmaddubsw) on |x| and w * sign(x): with both within
+/// 127 the sum of two products never saturates INT16.
+/// </summary>
+internal readonly unsafe struct Avx2Kernel : IKernel
+{
+    public static string Name => "avx2";
+
+    public static bool IsSupported => Avx2.IsSupported;
+
+    public static int Dot(sbyte* a, sbyte* b, int length)
+    {
+        Vector256<short> ones = Vector256.Create((short)1);
+        Vector256<int> sum = Vector256<int>.Zero;
+        for (int i = 0; i < length; i += 32)
+        {
+            Vector256<sbyte> x = Vector256.Load(a + i);
+            sum += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(Avx2.Abs(x), Avx2.Sign(Vector256.Load(b + i), x)), ones);
+        }
+        return Vector256.Sum(sum);
+    }
+
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
+    {
+        Vector256<short> ones = Vector256.Create((short)1);
+        Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        for (int i = 0; i < length; i += 32)
+        {
+            Vector256<sbyte> x = Vector256.Load(vector + i);
+            Vector256<byte> magnitude = Avx2.Abs(x);
+            sum0 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Vector256.Load(row0 + i), x)), ones);
+            sum1 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Vector256.Load(row1 + i), x)), ones);
+            sum2 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Vector256.Load(row2 + i), x)), ones);
+            sum3 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Vector256.Load(row3 + i), x)), ones);
+        }
+        StoreSums(sum0, sum1, sum2, sum3, results);
+    }
+
+    public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)
+    {
+        // A cache line of outputs stays in eight registers while all rows go by, two rows per multiply (vpmaddwd).
+        for (int j = 0; j < length; j += 64)
+        {
+            Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+            Vector256<int> sum4 = default, sum5 = default, sum6 = default, sum7 = default;
+            for (int i = 0; i < count; i += 2)
+            {
+                sbyte* first = rows + ids[i] * stride + j;
+                bool paired = i + 1 < count;
+                sbyte* second = paired ? rows + ids[i + 1] * stride + j : first;
+                Vector256<short> pair = Vector256.Create((ushort)coefficients[i] | (paired ? coefficients[i + 1] : 0) << 16).AsInt16();
+                sum0 += Interleaved(first, second, pair, out Vector256<int> next);
+                sum1 += next;
+                sum2 += Interleaved(first + 16, second + 16, pair, out next);
+                sum3 += next;
+                sum4 += Interleaved(first + 32, second + 32, pair, out next);
+                sum5 += next;
+                sum6 += Interleaved(first + 48, second + 48, pair, out next);
+                sum7 += next;
+            }
+            sum0.Store(results + j);
+            sum1.Store(results + j + 8);
+            sum2.Store(results + j + 16);
+            sum3.Store(results + j + 24);
+            sum4.Store(results + j + 32);
+            sum5.Store(results + j + 40);
+            sum6.Store(results + j + 48);
+            sum7.Store(results + j + 56);
+        }
+    }
+
+    /// <summary>Four vectors of eight lanes to their four sums.</summary>
+    internal static void StoreSums(Vector256<int> sum0, Vector256<int> sum1, Vector256<int> sum2, Vector256<int> sum3, int* results)
+    {
+        Vector256<int> folded = Avx2.HorizontalAdd(Avx2.HorizontalAdd(sum0, sum1), Avx2.HorizontalAdd(sum2, sum3));
+        (folded.GetLower() + folded.GetUpper()).Store(results);
+    }
+
+    /// <summary>Outputs 0-7 (returned) and 8-15 of two rows times their two coefficients.</summary>
+    private static Vector256<int> Interleaved(sbyte* first, sbyte* second, Vector256<short> pair, out Vector256<int> upper)
+    {
+        Vector128<sbyte> a = Vector128.Load(first), b = Vector128.Load(second);
+        upper = Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Sse2.UnpackHigh(a, b)), pair);
+        return Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Sse2.UnpackLow(a, b)), pair);
+    }
+}

@@ -1,0 +1,41 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace EdgeSlide.Kernels;
+
+/// <summary>AVX-VNNI: as <see cref="Avx2Kernel"/>, with multiply, widen and accumulate in one instruction (vpdpbusd).</summary>
+internal readonly unsafe struct AvxVnniKernel : IKernel
+{
+    public static string Name => "avxvnni";
+
+    public static bool IsSupported => AvxVnni.IsSupported;
+
+    public static int Dot(sbyte* a, sbyte* b, int length)
+    {
+        Vector256<int> sum = Vector256<int>.Zero;
+        for (int i = 0; i < length; i += 32)
+        {
+            Vector256<sbyte> x = Vector256.Load(a + i);
+            sum = AvxVnni.MultiplyWideningAndAdd(sum, Avx2.Abs(x), Avx2.Sign(Vector256.Load(b + i), x));
+        }
+        return Vector256.Sum(sum);
+    }
+
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
+    {
+        Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        for (int i = 0; i < length; i += 32)
+        {
+            Vector256<sbyte> x = Vector256.Load(vector + i);
+            Vector256<byte> magnitude = Avx2.Abs(x);
+            sum0 = AvxVnni.MultiplyWideningAndAdd(sum0, magnitude, Avx2.Sign(Vector256.Load(row0 + i), x));
+            sum1 = AvxVnni.MultiplyWideningAndAdd(sum1, magnitude, Avx2.Sign(Vector256.Load(row1 + i), x));
+            sum2 = AvxVnni.MultiplyWideningAndAdd(sum2, magnitude, Avx2.Sign(Vector256.Load(row2 + i), x));
+            sum3 = AvxVnni.MultiplyWideningAndAdd(sum3, magnitude, Avx2.Sign(Vector256.Load(row3 + i), x));
+        }
+        Avx2Kernel.StoreSums(sum0, sum1, sum2, sum3, results);
+    }
+
+    public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) =>
+        Avx2Kernel.WeightedSum(rows, stride, ids, coefficients, count, results, length);
+}

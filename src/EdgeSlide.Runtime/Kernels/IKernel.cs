@@ -1,0 +1,25 @@
+namespace EdgeSlide.Kernels;
+
+/// <summary>
+/// The integer inner loops of inference. Every implementation gives bit-identical results: they differ only in the
+/// instructions they use. Lengths are multiples of 64 and rows are padded with zeros, so no loop has a tail.
+/// Weights lie within -127..127 and activations within -127..127.
+/// </summary>
+internal unsafe interface IKernel
+{
+    static abstract string Name { get; }
+
+    static abstract bool IsSupported { get; }
+
+    /// <summary>Sum of a[i] * b[i], exact in INT32 for lengths up to 2^17.</summary>
+    static abstract int Dot(sbyte* a, sbyte* b, int length);
+
+    /// <summary>Dot products of one vector with four rows: the vector is loaded once and the four sums are folded together.</summary>
+    static abstract void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results);
+
+    /// <summary>
+    /// results[j] = sum over i of coefficients[i] * rows[ids[i]][j] for j &lt; length: the sparse input layer.
+    /// The caller keeps the sum of |coefficients| * 127 within INT32.
+    /// </summary>
+    static abstract void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length);
+}

@@ -1,0 +1,113 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
+using EdgeSlide.Hashing;
+using EdgeSlide.Kernels;
+using EdgeSlide.Model;
+
+namespace EdgeSlide.Layers;
+
+/// <summary>A neuron's dequantization: logit = dot * (Scale * activation scale) + Bias. One cache miss, not two.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NeuronAffine
+{
+    public float Scale;
+    public float Bias;
+}
+
+/// <summary>
+/// A fully connected layer stored neuron by neuron. Evaluates all its neurons, or only those that a selector names.
+/// </summary>
+internal sealed unsafe class NeuronLayer
+{
+    private readonly View<sbyte> _rows;
+    private readonly View<NeuronAffine> _affine;
+
+    public NeuronLayer(View<sbyte> rows, View<NeuronAffine> affine, LayerRecord record, LayerSelector? selector)
+    {
+        _rows = rows;
+        _affine = affine;
+        Stride = (int)record.Stride;
+        Inputs = (int)record.Inputs;
+        Outputs = (int)record.Outputs;
+        Activation = record.Activation;
+        Selector = selector;
+    }
+
+    public int Inputs { get; }
+
+    public int Outputs { get; }
+
+    public int Stride { get; }
+
+    public LayerActivation Activation { get; }
+
+    public LayerSelector? Selector { get; }
+
+    public long BytesPerNeuron => Stride + sizeof(NeuronAffine);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void PrefetchNeuron(int id)
+    {
+        Prefetch.Line(_affine.Pointer + id);
+        Prefetch.Row(_rows.Pointer + (long)id * Stride, Stride);
+    }
+
+    /// <summary>The logits of <paramref name="count"/> consecutive neurons from <paramref name="first"/> on.</summary>
+    public void Logits<TKernel>(sbyte* x, float xScale, int first, int count, float* logits) where TKernel : struct, IKernel
+    {
+        Vector128<float> scale = Vector128.Create(xScale);
+        int* dots = stackalloc int[4];
+        int i = 0;
+        for (; i + 4 <= count; i += 4)
+        {
+            sbyte* row = _rows.Pointer + (long)(first + i) * Stride;
+            TKernel.Dot4(row, row + Stride, row + 2L * Stride, row + 3L * Stride, x, Stride, dots);
+            (Vector128<float> scales, Vector128<float> bias) = Deinterleave((float*)(_affine.Pointer + first + i));
+            (Vector128.ConvertToSingle(Vector128.Load(dots)) * (scales * scale) + bias).Store(logits + i);
+        }
+        for (; i < count; i++)
+            logits[i] = Logit<TKernel>(x, xScale, first + i);
+    }
+
+    /// <summary>The logits of the named neurons, the same bits as in the dense <see cref="Logits{TKernel}(sbyte*, float, int, int, float*)"/>.</summary>
+    public void Logits<TKernel>(sbyte* x, float xScale, int* neurons, int count, float* logits) where TKernel : struct, IKernel
+    {
+        Vector128<float> scale = Vector128.Create(xScale);
+        int* dots = stackalloc int[4];
+        sbyte* rows = _rows.Pointer;
+        NeuronAffine* affine = _affine.Pointer;
+        int i = 0;
+        for (; i + 4 <= count; i += 4)
+        {
+            int a = neurons[i], b = neurons[i + 1], c = neurons[i + 2], d = neurons[i + 3];
+            TKernel.Dot4(rows + (long)a * Stride, rows + (long)b * Stride, rows + (long)c * Stride, rows + (long)d * Stride, x, Stride, dots);
+            Vector128<float> scales = Vector128.Create(affine[a].Scale, affine[b].Scale, affine[c].Scale, affine[d].Scale);
+            Vector128<float> bias = Vector128.Create(affine[a].Bias, affine[b].Bias, affine[c].Bias, affine[d].Bias);
+            (Vector128.ConvertToSingle(Vector128.Load(dots)) * (scales * scale) + bias).Store(logits + i);
+        }
+        for (; i < count; i++)
+            logits[i] = Logit<TKernel>(x, xScale, neurons[i]);
+    }
+
+    /// <summary>The logit of one neuron, the same bits as four at a time.</summary>
+    private float Logit<TKernel>(sbyte* x, float xScale, int neuron) where TKernel : struct, IKernel
+    {
+        NeuronAffine affine = _affine.Pointer[neuron];
+        float scale = affine.Scale * xScale;
+        return TKernel.Dot(x, _rows.Pointer + (long)neuron * Stride, Stride) * scale + affine.Bias;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static (Vector128<float> Even, Vector128<float> Odd) Deinterleave(float* pairs)
+    {
+        Vector128<float> a = Vector128.Load(pairs), b = Vector128.Load(pairs + 4);
+        if (Sse.IsSupported)
+            return (Sse.Shuffle(a, b, 0b10_00_10_00), Sse.Shuffle(a, b, 0b11_01_11_01));
+        if (AdvSimd.Arm64.IsSupported)
+            return (AdvSimd.Arm64.UnzipEven(a, b), AdvSimd.Arm64.UnzipOdd(a, b));
+        return (Vector128.Create(a[0], a[2], b[0], b[2]), Vector128.Create(a[1], a[3], b[1], b[3]));
+    }
+}

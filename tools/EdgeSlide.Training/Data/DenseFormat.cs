@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace EdgeSlide.Training.Data;
+
+/// <summary>Rows <c>label,value,value,...</c> of the same number of values each, without header line.</summary>
+internal static class DenseFormat
+{
+    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, int?, SkippedRows?)"/>.</summary>
+    public static DenseDataset Read(string path, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null) =>
+        Read([path], labels, valueCount, skipped)[0];
+
+    /// <summary>Reads the files of one data set under one vocabulary.</summary>
+    /// <param name="labels">The vocabulary; without one, it is made of all labels in all the files.</param>
+    /// <param name="valueCount">Values in a row; by default as many as the first row has.</param>
+    /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
+    public static IReadOnlyList<DenseDataset> Read(
+        IReadOnlyList<string> paths, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null)
+    {
+        var files = new List<List<Block>>();
+        int width = valueCount ?? 0;
+        foreach (string path in paths)
+        {
+            using var source = new LineSource(path);
+            if (width == 0)
+            {
+                if (!source.TryPeekLine(out ReadOnlyMemory<byte> first) || (width = first.Span.Count((byte)',')) == 0)
+                    throw source.Problem(1, $"a row must be label,value,value,..., found {Field.Quote(first.Span)}");
+            }
+            List<Block> blocks = RowReader.Read(source, () => new Block(labels, width), skipped);
+            if (blocks.Sum(b => b.Labels.Count) == 0) throw source.Problem(0, "no rows");
+            files.Add(blocks);
+        }
+
+        (labels, _, int[] ids) = LabelColumn.Join([.. files.SelectMany(blocks => blocks).Select(b => b.Labels)], labels);
+        var sets = new List<DenseDataset>();
+        int row = 0;
+        foreach (List<Block> blocks in files)
+        {
+            int rows = blocks.Sum(b => b.Labels.Count);
+            float[] values = new float[checked(rows * width)];
+            int next = 0;
+            foreach (Block block in blocks)
+            {
+                CollectionsMarshal.AsSpan(block.Values).CopyTo(values.AsSpan(next));
+                next += block.Values.Count;
+            }
+            sets.Add(new DenseDataset
+            {
+                Labels = labels,
+                LabelOffsets = [.. Enumerable.Range(0, rows + 1).Select(i => (long)i)], // one label a row
+                LabelIds = ids[row..(row + rows)],
+                ValueCount = width,
+                Values = values,
+            });
+            row += rows;
+        }
+        return sets;
+    }
+
+    /// <summary>Writes a file that reads back as the same rows, bit by bit; gzip if the name ends in .gz.</summary>
+    public static void Write(string path, DenseDataset data) => OutputFile.Write(path, output =>
+    {
+        for (int row = 0; row < data.RowCount; row++)
+        {
+            if (data.RowLabels(row).Length != 1) throw new DataFormatException(path, 0, $"row {row} cannot be written: it has {data.RowLabels(row).Length} labels");
+            string key = data.Labels.Key(data.RowLabels(row)[0]);
+            if (key.Length == 0 || key.AsSpan().IndexOfAny(",\r\n") >= 0)
+                throw new DataFormatException(path, 0, $"label '{key}' cannot be written: it is empty or has a comma or a line end");
+            output.Append(Encoding.UTF8.GetBytes(key));
+            foreach (float value in data.RowValues(row)) output.Append((byte)',').Append(value);
+            output.Append((byte)'\n');
+        }
+    });
+
+    private sealed class Block(LabelVocabulary? labels, int width) : RowBlock
+    {
+        public LabelColumn Labels { get; } = new(labels);
+
+        public List<float> Values { get; } = [];
+
+        public override string? Add(ReadOnlyMemory<byte> line)
+        {
+            int before = Values.Count;
+            string? problem = Parse(line.Span);
+            if (problem is not null) CollectionsMarshal.SetCount(Values, before);
+            return problem;
+        }
+
+        private string? Parse(ReadOnlySpan<byte> rest)
+        {
+            if (rest.IsEmpty) return "empty line";
+            int found = rest.Count((byte)',');
+            if (found != width) return $"{found} values, expected {width}";
+            Field.TryTake(ref rest, (byte)',', out ReadOnlySpan<byte> label);
+            if (label.IsEmpty) return "no label";
+            for (int i = 1; i <= width; i++)
+            {
+                Field.TryTake(ref rest, (byte)',', out ReadOnlySpan<byte> text);
+                if (!Field.TryParseValue(text, out float value)) return $"value {i}, {Field.Quote(text)}, is not a number";
+                if (!float.IsFinite(value)) return $"value {i}, {Field.Quote(text)}, is not finite";
+                Values.Add(value);
+            }
+            return Labels.Add(label, dropUnknown: false);
+        }
+    }
+}

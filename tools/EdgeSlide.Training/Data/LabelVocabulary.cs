@@ -1,0 +1,190 @@
+using System.Text;
+
+namespace EdgeSlide.Training.Data;
+
+/// <summary>
+/// The labels of a data set: ids 0, 1, 2, ..., the key by which rows refer to each, and the name that people read. Key and
+/// name differ only where a label file gives names to numbers.
+/// </summary>
+internal sealed class LabelVocabulary
+{
+    private readonly Utf8Vocabulary? _keys;
+    private readonly string[] _names;
+
+    private LabelVocabulary(string[] names, Utf8Vocabulary? keys)
+    {
+        _names = names;
+        _keys = keys;
+    }
+
+    public int Count => _names.Length;
+
+    public IReadOnlyList<string> Names => _names;
+
+    /// <summary>Labels whose key is their name.</summary>
+    public static LabelVocabulary FromNames(IEnumerable<string> names)
+    {
+        var keys = new Utf8Vocabulary();
+        foreach (string name in names)
+        {
+            if (!keys.TryAdd(Encoding.UTF8.GetBytes(name), out _)) throw new ArgumentException($"label '{name}' occurs twice", nameof(names));
+        }
+        return FromKeys(keys);
+    }
+
+    /// <summary>Labels 0 to count - 1, which have no other name.</summary>
+    public static LabelVocabulary Numbered(int count)
+    {
+        string[] names = new string[count];
+        for (int id = 0; id < count; id++) names[id] = id.ToString();
+        return new LabelVocabulary(names, keys: null);
+    }
+
+    /// <summary>
+    /// Reads a label file: one label per line, either <c>id TAB ... </c> with ids 0 to n - 1 in any order, or just the
+    /// name, the line's number being the id.
+    /// </summary>
+    /// <param name="nameColumn">1-based column of the readable name; by default the third where there is one, else the last.</param>
+    public static LabelVocabulary Read(string path, int? nameColumn = null)
+    {
+        using var source = new LineSource(path);
+        var names = new Dictionary<int, string>();
+        bool? withIds = null;
+        while (source.TryReadLine(out ReadOnlyMemory<byte> line))
+        {
+            int id = names.Count;
+            string name;
+            try
+            {
+                name = StrictUtf8.GetString(line.Span);
+            }
+            catch (DecoderFallbackException e)
+            {
+                throw new DataFormatException(path, source.LinesRead, "not valid UTF-8", e);
+            }
+            string[] columns = name.Split('\t');
+            withIds ??= columns.Length > 1;
+            if (withIds.Value)
+            {
+                if (!Field.TryParseId(Encoding.UTF8.GetBytes(columns[0]), out id))
+                    throw source.Problem(source.LinesRead, $"label id {Field.Quote(Encoding.UTF8.GetBytes(columns[0]))} is not a number");
+                int column = nameColumn ?? Math.Min(columns.Length, 3);
+                if (column < 2 || column > columns.Length)
+                    throw source.Problem(source.LinesRead, $"{columns.Length} columns, the name is expected in column {Math.Max(column, 2)}");
+                name = columns[column - 1];
+            }
+            if (name.Length == 0) throw source.Problem(source.LinesRead, "label has no name");
+            if (!names.TryAdd(id, name)) throw source.Problem(source.LinesRead, $"label id {id} occurs twice");
+        }
+        for (int id = 0; id < names.Count; id++)
+        {
+            if (!names.ContainsKey(id)) throw source.Problem(0, $"label ids must be 0 to {names.Count - 1}, {id} is missing");
+        }
+        return new LabelVocabulary([.. Enumerable.Range(0, names.Count).Select(id => names[id])], keys: null);
+    }
+
+    /// <summary>Finds a label by its key in a row.</summary>
+    public bool TryGetId(ReadOnlySpan<byte> key, out int id) =>
+        _keys is not null ? _keys.TryGetId(key, out id) : Field.TryParseId(key, out id) && id < Count;
+
+    /// <summary>What a row says for this label.</summary>
+    public string Key(int id) => _keys is not null ? _names[id] : id.ToString();
+
+    /// <summary>Writes <c>id TAB name</c> lines, which <see cref="Read"/> understands.</summary>
+    public void Write(string path) => OutputFile.Write(path, output =>
+    {
+        for (int id = 0; id < Count; id++)
+        {
+            if (_names[id].AsSpan().IndexOfAny("\t\n\r") >= 0)
+                throw new DataFormatException(path, 0, $"label {id} cannot be written: its name has a tab or a line end");
+            output.Append(id).Append((byte)'\t').Append(Encoding.UTF8.GetBytes(_names[id])).Append((byte)'\n');
+        }
+    });
+
+    /// <summary>
+    /// Joins the keys found in several blocks of a file and gives them ids that do not depend on the order of rows:
+    /// numbers first, by value, then names, by their bytes.
+    /// </summary>
+    /// <returns>The vocabulary, and for each block the id of each of its keys.</returns>
+    internal static (LabelVocabulary Labels, int[][] Maps) Join(IReadOnlyList<Utf8Vocabulary> blocks)
+    {
+        var found = new Utf8Vocabulary();
+        int[][] maps = new int[blocks.Count][];
+        for (int b = 0; b < maps.Length; b++)
+        {
+            maps[b] = new int[blocks[b].Count];
+            for (int i = 0; i < maps[b].Length; i++) maps[b][i] = found.GetOrAdd(blocks[b][i]);
+        }
+
+        int[] order = [.. Enumerable.Range(0, found.Count)];
+        Array.Sort(order, (x, y) => Compare(found[x], found[y]));
+        var keys = new Utf8Vocabulary();
+        int[] rank = new int[order.Length];
+        foreach (int id in order) rank[id] = keys.GetOrAdd(found[id]);
+        foreach (int[] map in maps)
+        {
+            for (int i = 0; i < map.Length; i++) map[i] = rank[map[i]];
+        }
+        return (FromKeys(keys), maps);
+
+        static int Compare(ReadOnlySpan<byte> x, ReadOnlySpan<byte> y)
+        {
+            bool xIsNumber = Field.TryParseId(x, out int a), yIsNumber = Field.TryParseId(y, out int b);
+            if (xIsNumber && yIsNumber && a != b) return a.CompareTo(b);
+            return xIsNumber != yIsNumber ? (xIsNumber ? -1 : 1) : x.SequenceCompareTo(y);
+        }
+    }
+
+    private static LabelVocabulary FromKeys(Utf8Vocabulary keys) =>
+        new([.. Enumerable.Range(0, keys.Count).Select(keys.Text)], keys);
+
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+}
+
+/// <summary>The label lists of the rows of one block, read against a given vocabulary or collecting their own keys.</summary>
+internal sealed class LabelColumn(LabelVocabulary? labels)
+{
+    private readonly ListBuilder _lists = new();
+    private readonly Utf8Vocabulary _found = new();
+
+    public long UnknownCount { get; private set; }
+
+    public int Count => _lists.Count;
+
+    /// <summary>Adds the comma-separated labels of one row; an empty list is a list. On a problem nothing is added.</summary>
+    public string? Add(ReadOnlySpan<byte> list, bool dropUnknown)
+    {
+        long unknown = 0;
+        int knownKeys = _found.Count;
+        string? problem = null;
+        if (!list.IsEmpty && list[^1] == ',') problem = "label list ends with a comma";
+        while (problem is null && Field.TryTake(ref list, (byte)',', out ReadOnlySpan<byte> key))
+        {
+            if (key.IsEmpty) problem = "empty label in the label list";
+            else if (labels is null) _lists.Add(_found.GetOrAdd(key));
+            else if (labels.TryGetId(key, out int id)) _lists.Add(id);
+            else if (dropUnknown) unknown++;
+            else problem = $"label {Field.Quote(key)} is not one of the {labels.Count} known labels";
+        }
+        if (problem is null && Field.FindDuplicate(_lists.Open) is >= 0 and int twice)
+            problem = $"label {(labels is null ? Field.Quote(_found[twice]) : $"'{labels.Key(twice)}'")} occurs twice";
+        if (problem is not null)
+        {
+            _lists.DropOpen();
+            _found.Truncate(knownKeys);
+            return problem;
+        }
+        _lists.Close();
+        UnknownCount += unknown;
+        return null;
+    }
+
+    /// <summary>The lists of all blocks, under the given vocabulary or one made of all keys found.</summary>
+    public static (LabelVocabulary Labels, long[] Offsets, int[] Ids) Join(IReadOnlyList<LabelColumn> columns, LabelVocabulary? labels)
+    {
+        int[][]? maps = null;
+        if (labels is null) (labels, maps) = LabelVocabulary.Join([.. columns.Select(c => c._found)]);
+        (long[] offsets, int[] ids) = ListBuilder.Join([.. columns.Select(c => c._lists)], block => maps?[block]);
+        return (labels, offsets, ids);
+    }
+}

@@ -1,0 +1,132 @@
+using System.Runtime.InteropServices;
+using EdgeSlide.Features;
+using EdgeSlide.Hashing;
+using EdgeSlide.Layers;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Networks;
+using EdgeSlide.Training.Quantization;
+using EdgeSlide.Training.Tables;
+
+namespace EdgeSlide.Training.Export;
+
+/// <summary>One source of candidates as it goes into the file.</summary>
+/// <param name="Planes">The HASH section for SimHash, null for feature buckets.</param>
+internal sealed record ExportedSource(SourceRecord Record, FrozenBuckets Buckets, float[]? Planes);
+
+/// <summary>The selection settings and sources of one layer.</summary>
+internal sealed record ExportedSelector(int Layer, int Budget, float VoteBlend, bool Pays, IReadOnlyList<ExportedSource> Sources);
+
+/// <summary>The INT8 form of a network: what the export writes, kept so that selectors can change without quantizing again.</summary>
+internal sealed class QuantizedNetwork
+{
+    private QuantizedNetwork(Network network, QuantizedRows[] layers, RowOrder firstLayer)
+    {
+        Source = network;
+        Layers = layers;
+        FirstLayer = firstLayer;
+    }
+
+    public Network Source { get; }
+
+    public QuantizedRows[] Layers { get; }
+
+    public RowOrder FirstLayer { get; }
+
+    /// <summary>Quantizes every layer; dense input makes the first layer neuron-major.</summary>
+    public static QuantizedNetwork From(Network network, bool denseInput)
+    {
+        var layers = new QuantizedRows[network.Layers.Count];
+        for (int i = 0; i < layers.Length; i++)
+        {
+            NetworkLayer layer = network.Layers[i];
+            if (i > 0)
+                layers[i] = Quantizer.Quantize(layer.Weights, layer.Outputs, layer.Inputs);
+            else if (denseInput)
+                layers[i] = Quantizer.Quantize(Transpose(layer), layer.Outputs, layer.Inputs);
+            else
+                layers[i] = Quantizer.Quantize(layer.Weights, layer.Inputs, layer.Outputs);
+        }
+        return new QuantizedNetwork(network, layers, denseInput ? RowOrder.NeuronMajor : RowOrder.FeatureMajor);
+    }
+
+    private static float[] Transpose(NetworkLayer layer)
+    {
+        var result = new float[layer.Weights.Length];
+        for (int i = 0; i < layer.Inputs; i++)
+        {
+            for (int o = 0; o < layer.Outputs; o++)
+                result[o * layer.Inputs + i] = layer.Weights[i * layer.Outputs + o];
+        }
+        return result;
+    }
+}
+
+/// <summary>Writes .eslide files.</summary>
+internal static class ModelExporter
+{
+    public static void Write(string path, QuantizedNetwork network, Featurizer featurizer, IReadOnlyList<ExportedSelector> selectors,
+        IReadOnlyList<string>? labelNames, byte[] provenanceJson)
+    {
+        var sections = new List<SectionContent> { new(SectionKind.Provenance, 0, 0, provenanceJson) };
+        IReadOnlyList<NetworkLayer> layers = network.Source.Layers;
+        var records = new LayerRecord[layers.Count];
+        for (int i = 0; i < records.Length; i++)
+        {
+            records[i] = new LayerRecord
+            {
+                RowOrder = i == 0 ? network.FirstLayer : RowOrder.NeuronMajor,
+                Inputs = (uint)layers[i].Inputs,
+                Outputs = (uint)layers[i].Outputs,
+                Stride = (uint)network.Layers[i].Stride,
+                Activation = (LayerActivation)layers[i].Activation,
+                HasSelector = selectors.Any(s => s.Layer == i) ? 1u : 0u,
+            };
+        }
+        var header = new NetworkHeader { LayerCount = (uint)records.Length, LabelCount = (uint)network.Source.OutputCount };
+        sections.Add(new SectionContent(SectionKind.Network, 0, 0, ModelWriter.Record<NetworkHeader, LayerRecord>(in header, records)));
+        sections.AddRange(featurizer.ToSections());
+        for (int i = 0; i < records.Length; i++)
+        {
+            QuantizedRows rows = network.Layers[i];
+            sections.Add(SectionContent.Of(SectionKind.Weights, i, 0, rows.Rows));
+            if (records[i].RowOrder == RowOrder.FeatureMajor)
+            {
+                sections.Add(SectionContent.Of(SectionKind.Scales, i, 0, rows.Scales));
+                sections.Add(SectionContent.Of(SectionKind.Bias, i, 0, layers[i].Bias));
+            }
+            else
+            {
+                var affine = new NeuronAffine[rows.Scales.Length];
+                for (int n = 0; n < affine.Length; n++)
+                    affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = layers[i].Bias[n] };
+                sections.Add(SectionContent.Of(SectionKind.Scales, i, 0, affine));
+            }
+        }
+        foreach (ExportedSelector selector in selectors)
+            AddSelector(sections, selector);
+        if (labelNames is not null)
+            sections.AddRange(LabelNames.ToSections(labelNames));
+        ModelWriter.Write(path, sections);
+    }
+
+    private static void AddSelector(List<SectionContent> sections, ExportedSelector selector)
+    {
+        var header = new SelectorHeader
+        {
+            Budget = (uint)selector.Budget,
+            SourceCount = (uint)selector.Sources.Count,
+            VoteBlend = selector.VoteBlend,
+            Pays = selector.Pays ? 1u : 0u,
+        };
+        SourceRecord[] records = [.. selector.Sources.Select(s => s.Record with { VoteScale = s.Buckets.VoteScale })];
+        sections.Add(new SectionContent(SectionKind.Selector, selector.Layer, 0, ModelWriter.Record<SelectorHeader, SourceRecord>(in header, records)));
+        for (int part = 0; part < selector.Sources.Count; part++)
+        {
+            ExportedSource source = selector.Sources[part];
+            if (source.Planes is not null)
+                sections.Add(SectionContent.Of(SectionKind.HashPlanes, selector.Layer, part, source.Planes));
+            sections.Add(SectionContent.Of(SectionKind.BucketOffsets, selector.Layer, part, source.Buckets.Offsets));
+            sections.Add(SectionContent.Of(SectionKind.BucketEntries, selector.Layer, part, source.Buckets.Entries));
+        }
+    }
+}
