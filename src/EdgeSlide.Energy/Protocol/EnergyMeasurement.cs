@@ -53,14 +53,14 @@ public sealed class EnergyMeasurement
     }
 
     /// <summary>
-    /// Runs the windows for an external meter and writes when each began and ended, and how many inferences it held, to a
-    /// marks file for <see cref="Replay"/>.
+    /// Runs the windows for an external meter and returns the text of a marks file for <see cref="Replay"/>: when each
+    /// window began and ended, and how many inferences it held.
     /// </summary>
-    public void RunForExternalMeter(IWorkload workload, string marksFile)
+    public string RunForExternalMeter(IWorkload workload)
     {
         ArgumentNullException.ThrowIfNull(workload);
         using var environment = new EnvironmentMonitor(_tree, _runner, every: 1);
-        MarksFile.Write(Execute(workload, null, environment), marksFile);
+        return MarksFile.Format(Execute(workload, null, environment));
     }
 
     /// <summary>Combines an external meter's recording with the marks of the run that it recorded.</summary>

@@ -106,12 +106,12 @@ public sealed class EnergyReport
         return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
     }
 
-    /// <summary>Writes every raw sample: seconds since the start, watts or joules, phase.</summary>
-    /// <exception cref="EnergyException">The file cannot be written.</exception>
-    public void WriteSamples(string path) => WholeFile.Write(path, PowerPlot.Samples(this));
+    /// <summary>Every raw sample as CSV: seconds since the start, watts or joules, phase, variant, window.</summary>
+    public string ToSamplesCsv() => PowerPlot.Samples(this);
 
-    /// <summary>Writes the power over time with the windows marked: HTML for a name that ends in .html, else SVG.</summary>
-    /// <exception cref="EnergyException">The file cannot be written.</exception>
-    public void WritePlot(string path) =>
-        WholeFile.Write(path, path.EndsWith(".html", StringComparison.OrdinalIgnoreCase) ? PowerPlot.Html(this) : PowerPlot.Svg(this));
+    /// <summary>Power over time with the windows marked, a self-contained picture.</summary>
+    public string ToSvg() => PowerPlot.Svg(this);
+
+    /// <summary>The picture and the report as one self-contained page.</summary>
+    public string ToHtml() => PowerPlot.Html(this);
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using EdgeSlide.Energy.Protocol;
-using EdgeSlide.Energy.Reports;
 
 namespace EdgeSlide.Energy.Traces;
 
@@ -12,8 +11,6 @@ internal static class MarksFile
 {
     private const string Magic = "# edgeslide marks 1, started ";
     private const string Header = "phase,variant,number,start_s,end_s,inferences,start_event,end_event";
-
-    public static void Write(RunRecord run, string path) => WholeFile.Write(path, Format(run));
 
     public static string Format(RunRecord run)
     {
