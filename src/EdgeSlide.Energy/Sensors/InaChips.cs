@@ -74,15 +74,7 @@ internal static class InaRegisters
         _ => 0x02,
     };
 
-    /// <summary>Calibration register for a wanted current step, for chips whose current register is used elsewhere (SBOS448 eq. 1, SBOS547 eq. 1).</summary>
-    public static ushort Calibration(InaChip chip, double amperesPerStep, double shuntOhms)
-    {
-        double constant = chip == InaChip.Ina219 ? 0.04096 : 0.00512;
-        double value = Math.Truncate(constant / (amperesPerStep * shuntOhms));
-        return value is >= 1 and <= ushort.MaxValue ? (ushort)value : throw new EnergyException($"a current step of {amperesPerStep} A does not fit a shunt of {shuntOhms} ohm");
-    }
-
-    /// <summary>Power-on configuration spelled out, and the time it takes to make a new pair of values.</summary>
+    /// <summary>Settings for a continuous measurement, and the time it takes to make a new pair of values.</summary>
     public static (byte Register, ushort Value, TimeSpan Update) Configuration(InaChip chip) => chip switch
     {
         // 32 V range, gain /8 (320 mV), 12 bits for shunt and bus, continuous
