@@ -50,7 +50,8 @@ public sealed class TraceTests
 
     [Theory]
     [InlineData("Timestamp(ms),Current(uA)\n0,1\n1,1\n", "--supply-voltage")]
-    [InlineData("a,b\n1,2\n", "names a time column")]
+    [InlineData("a,b\nc,d\n", "names a time column")]
+    [InlineData("first,second\n1,2\n2,3\n", "names a time column")]
     [InlineData("", "names a time column")]
     [InlineData("time,power\n0,1\n", "too few")]
     [InlineData("time,power\n0,1\n0,1\n", "trace.csv:3: time does not advance")]
@@ -66,7 +67,7 @@ public sealed class TraceTests
         using var tree = new FakeTree();
         var clock = new VirtualClock();
         var workload = new SyntheticWorkload(clock, "lsh", "dense");
-        var plan = new MeasurementPlan { Windows = 5, WindowLength = TimeSpan.FromSeconds(2), WarmUp = TimeSpan.FromSeconds(1), Idle = TimeSpan.FromSeconds(1) };
+        var plan = new MeasurementPlan { Windows = 5, WindowLength = TimeSpan.FromSeconds(2), WarmUp = TimeSpan.FromSeconds(1), Idle = TimeSpan.FromSeconds(1), Pause = TimeSpan.FromMilliseconds(50) };
         string marks = new EnergyMeasurement(plan, clock, tree.Tree, new FakeRunner()).RunForExternalMeter(workload);
         RunRecord run = MarksFile.Parse(marks.Split('\n'), "marks.csv");
         double[] edges = [.. run.Windows.SelectMany(w => new[] { w.From * 1e-9, w.To * 1e-9 }).Skip(loseEdges)];

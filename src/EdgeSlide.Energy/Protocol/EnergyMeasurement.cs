@@ -119,7 +119,7 @@ public sealed class EnergyMeasurement
     }
 
     private double PlannedSeconds(IWorkload workload) =>
-        (2 * _plan.Idle.TotalSeconds) + (workload.Variants.Count * (_plan.WarmUp.TotalSeconds + (_plan.Windows * _plan.WindowLength.TotalSeconds)));
+        (2 * _plan.Idle.TotalSeconds) + (workload.Variants.Count * (_plan.WarmUp.TotalSeconds + (_plan.Windows * (_plan.Pause + _plan.WindowLength).TotalSeconds)));
 
     private RunRecord Execute(IWorkload workload, SamplingSession? session, EnvironmentMonitor environment)
     {
@@ -156,6 +156,7 @@ public sealed class EnergyMeasurement
 
     private Phase Window(IWorkload workload, int variant, int number, int startEvent, SamplingSession? session, EnvironmentMonitor environment)
     {
+        _clock.WaitUntil(_clock.Now + (long)_plan.Pause.TotalNanoseconds);
         environment.Reset();
         int collections = GC.CollectionCount(0);
         session?.Sampler.SampleNow();

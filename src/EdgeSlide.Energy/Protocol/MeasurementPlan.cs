@@ -53,6 +53,9 @@ public sealed record MeasurementPlan
     /// <summary>Idle baseline, once before and once after the windows.</summary>
     public TimeSpan Idle { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>Rest before each window, so that a meter sees the end of one and the start of the next as two edges.</summary>
+    public TimeSpan Pause { get; init; } = TimeSpan.FromMilliseconds(100);
+
     /// <summary>Readings per second; lowered to what the sensor bears.</summary>
     public double SampleRateHz { get; init; } = 100;
 
@@ -65,6 +68,7 @@ public sealed record MeasurementPlan
         Check(WindowLength >= TimeSpan.FromMilliseconds(10) && WindowLength <= TimeSpan.FromHours(1), $"a window of {WindowLength.TotalSeconds:0.###} s", "0.01 s to 1 h");
         Check(WarmUp >= TimeSpan.Zero && WarmUp <= TimeSpan.FromHours(1), $"a warm-up of {WarmUp.TotalSeconds:0.###} s", "0 to 1 h");
         Check(Idle >= TimeSpan.FromMilliseconds(10) && Idle <= TimeSpan.FromHours(1), $"an idle baseline of {Idle.TotalSeconds:0.###} s", "0.01 s to 1 h");
+        Check(Pause >= TimeSpan.Zero && Pause <= TimeSpan.FromHours(1), $"a pause of {Pause.TotalSeconds:0.###} s", "0 to 1 h");
         Check(SampleRateHz is >= 0.1 and <= 1000, $"a sample rate of {SampleRateHz:0.###} Hz", "0.1 to 1000 Hz");
     }
 

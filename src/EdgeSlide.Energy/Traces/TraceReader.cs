@@ -68,12 +68,14 @@ internal static class TraceReader
         var digital = new List<ulong>();
         Layout? layout = null;
         int number = 0;
+        bool text = false; // lines of words have been skipped
         for (string? line = reader.ReadLine(); line is not null; line = reader.ReadLine())
         {
             number++;
             if (string.IsNullOrWhiteSpace(line))
                 continue;
-            layout ??= Layout.Detect(line, options, file, number);
+            layout ??= Layout.Detect(line, options, file, number, afterHeader: text);
+            text |= layout is null && !line.StartsWith('#');
             if (layout is null)
             {
                 if (number > 100)
@@ -113,14 +115,19 @@ internal static class TraceReader
         /// <summary>Line of the header; 0 without one.</summary>
         public int HeaderLine { get; }
 
-        public static Layout? Detect(string line, TraceOptions options, string file, int number)
+        public static Layout? Detect(string line, TraceOptions options, string file, int number, bool afterHeader)
         {
             char delimiter = line.Contains(';') ? ';' : line.Contains('\t') ? '\t' : ',';
             string[] cells = line.TrimStart('#', ' ').Split(delimiter, StringSplitOptions.TrimEntries);
             if (cells.Length < 2)
                 return null;
             if (Number(cells[0], delimiter, out _) && Number(cells[1], delimiter, out _))
+            {
+                // Below words that were not understood, numbers have units that are not known either.
+                if (afterHeader)
+                    return null;
                 return new Layout(new Column(0, Quantity.Time, 1, "time"), new Column(1, Quantity.Power, 1, "power"), null, null, [], delimiter, 0, 0);
+            }
             Column[] columns = [.. cells.Select((name, i) => Classify(name.Trim('"', ' '), i, options))];
             Column? First(Quantity quantity) => columns.FirstOrDefault(c => c.Quantity == quantity);
             Column? time = First(Quantity.Time), power = First(Quantity.Power), current = First(Quantity.Current), voltage = First(Quantity.Voltage);

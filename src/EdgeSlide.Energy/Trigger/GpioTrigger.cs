@@ -25,8 +25,8 @@ public enum TriggerPolarity
 /// <summary>Marks the start and the end of every window with a pulse, so that an external meter can align with the run.</summary>
 public sealed class GpioTrigger : IDisposable
 {
-    // MLPerf Tiny asks for at least one microsecond; a logic analyser at 24 MS/s then sees it for certain.
-    private static readonly TimeSpan DefaultPulse = TimeSpan.FromMicroseconds(10);
+    // MLPerf Tiny asks for at least one microsecond; meters that sample their digital inputs at 100 kHz (PPK2) see this one.
+    private static readonly TimeSpan DefaultPulse = TimeSpan.FromMicroseconds(100);
 
     private readonly ITriggerLine _line;
     private readonly bool _idle;
@@ -35,7 +35,7 @@ public sealed class GpioTrigger : IDisposable
     /// <summary>Takes over the line and drives it to its idle level.</summary>
     /// <param name="line">The output.</param>
     /// <param name="polarity">The edge that marks.</param>
-    /// <param name="pulse">How long the line stays away from idle; at least one microsecond.</param>
+    /// <param name="pulse">How long the line stays away from idle; at least one microsecond, and longer than one sample of the meter.</param>
     /// <exception cref="EnergyException">The pulse is too short.</exception>
     public GpioTrigger(ITriggerLine line, TriggerPolarity polarity = TriggerPolarity.Falling, TimeSpan? pulse = null)
     {
