@@ -55,7 +55,10 @@ public sealed unsafe class EdgeSlideModel : IDisposable
     /// by renaming another over it, never by writing into it.</param>
     /// <param name="verifyChecksums">False skips the checksums, which read the whole file, for a quicker cold start.</param>
     /// <exception cref="ModelFormatException">The file cannot be read or is damaged.</exception>
-    public static EdgeSlideModel Open(string path, bool verifyChecksums = true)
+    public static EdgeSlideModel Open(string path, bool verifyChecksums = true) => Open(path, verifyChecksums, adjust: null);
+
+    /// <summary>Opens a model with other selector settings than the stored ones.</summary>
+    internal static EdgeSlideModel Open(string path, bool verifyChecksums, Func<SelectorHeader, SelectorHeader>? adjust)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ModelFile file = ModelFile.Open(path, verifyChecksums);
@@ -63,7 +66,7 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         {
             string provenance = ReadProvenance(file);
             Featurizer featurizer = Featurizer.Load(file);
-            NetworkLayout layout = ReadNetwork(file, featurizer, verifyChecksums, out int labelCount);
+            NetworkLayout layout = ReadNetwork(file, featurizer, verifyChecksums, adjust, out int labelCount);
             LabelNames labels = LabelNames.Load(file, labelCount);
             file.RequireAllUsed();
             return new EdgeSlideModel(file, layout, featurizer, labels, provenance);
@@ -131,7 +134,8 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         return Encoding.UTF8.GetString(json.Span);
     }
 
-    private static NetworkLayout ReadNetwork(ModelFile file, Featurizer featurizer, bool verifyWeights, out int labelCount)
+    private static NetworkLayout ReadNetwork(ModelFile file, Featurizer featurizer, bool verifyWeights,
+        Func<SelectorHeader, SelectorHeader>? adjust, out int labelCount)
     {
         NetworkHeader header = file.GetRecord<NetworkHeader>(SectionKind.Network, 0, out ReadOnlySpan<byte> rest);
         if (header.LayerCount is 0 or > ModelFormat.MaxLayers)
@@ -166,7 +170,7 @@ public sealed unsafe class EdgeSlideModel : IDisposable
                 View<NeuronAffine> affine = file.Get<NeuronAffine>(SectionKind.Scales, i, 0, rows);
                 CheckNumbers(file, i, new View<float>((float*)affine.Pointer, 2L * rows), "scale or bias", -MaxParameter);
                 LayerSelector? selector = record.HasSelector != 0
-                    ? LayerSelector.Load(file, i, (int)record.Inputs, (int)record.Outputs, featurizer.FeatureCount)
+                    ? LayerSelector.Load(file, i, (int)record.Inputs, (int)record.Outputs, featurizer.FeatureCount, adjust)
                     : null;
                 layers.Add(new NeuronLayer(weights, affine, record, selector));
             }

@@ -1,1 +1,55 @@
-return 0;
+using System.CommandLine;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Training;
+using EdgeSlide.Workbench;
+using EdgeSlide.Workbench.Commands;
+
+var root = new RootCommand("""
+    The workstation side of EdgeSlide: train a network, quantize it into an .eslide model, measure it.
+
+    Examples:
+      edgeslide-workbench demo
+      edgeslide-workbench train train.tsv.gz --validation valid.tsv.gz --out tags.esnet
+      edgeslide-workbench quantize tags.esnet --data train.tsv.gz --validation valid.tsv.gz --out tags.eslide
+      edgeslide-workbench eval tags.esnet test.tsv.gz --model tags.eslide
+
+    Exit codes: 0 done, 1 failure, 2 wrong usage, 3 unusable model or network file, 4 bad input, 6 training diverged,
+    130 interrupted (a checkpoint is saved if one was asked for).
+    """)
+{
+    TrainCommand.Create(),
+    QuantizeCommand.Create(),
+    EvalCommand.Create(),
+    DataCommand.Create(),
+    DemoCommand.Create(),
+};
+
+ParseResult parsed = root.Parse(args);
+if (parsed.Errors.Count > 0)
+{
+    System.Console.Error.WriteLine($"edgeslide-workbench: {parsed.Errors[0].Message.ReplaceLineEndings(" ")} (see --help)");
+    return ExitCodes.Usage;
+}
+try
+{
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception e)
+{
+    Exception cause = e is AggregateException aggregate ? aggregate.Flatten().InnerExceptions[0] : e;
+    (int code, string message) = cause switch
+    {
+        CommandException command => (command.ExitCode, command.Message),
+        ModelFormatException => (ExitCodes.BadModel, cause.Message),
+        DataFormatException or InvalidDataException => (ExitCodes.BadInput, cause.Message),
+        TrainingDivergedException => (ExitCodes.Diverged, cause.Message),
+        OperationCanceledException => (ExitCodes.Interrupted, "interrupted"),
+        ArgumentException => (ExitCodes.Usage, cause.Message),
+        IOException or UnauthorizedAccessException => (ExitCodes.Failure, cause.Message),
+        OutOfMemoryException => (ExitCodes.Failure, "not enough memory"),
+        _ => (ExitCodes.Failure, $"internal error: {cause.GetType().Name} {cause.Message}"),
+    };
+    System.Console.Error.WriteLine($"edgeslide-workbench: {message.ReplaceLineEndings(" ")}");
+    return code;
+}

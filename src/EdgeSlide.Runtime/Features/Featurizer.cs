@@ -217,22 +217,14 @@ internal sealed unsafe class Featurizer
 
     private void AddGrams(ReadOnlySpan<byte> utf8, FeatureVector output)
     {
-        int minGram = _record.MinGram, maxGram = _record.MaxGram;
-        // grams[n - 1] is the hash of the n tokens that end at the current one.
-        Span<ulong> grams = stackalloc ulong[MaxGramLimit];
-        int tokens = 0;
+        Span<ulong> scratch = stackalloc ulong[MaxGramLimit];
+        var window = new GramWindow(scratch, _record.MinGram, _record.MaxGram);
         var reader = new TokenReader(utf8, _record.Tokenizer, _record.HashSeed);
         while (reader.TryRead(out ulong token))
         {
-            int longest = Math.Min(++tokens, maxGram);
-            for (int n = longest; n > 1; n--)
-                grams[n - 1] = TokenHash.Extend(grams[n - 2], token);
-            grams[0] = token;
-            for (int n = minGram; n <= longest; n++)
+            foreach (ulong gram in window.Push(token))
             {
-                int id = _record.Indexing == FeatureIndexing.Vocabulary
-                    ? _vocabulary.Find(grams[n - 1])
-                    : TokenHash.Reduce(grams[n - 1], FeatureCount);
+                int id = _record.Indexing == FeatureIndexing.Vocabulary ? _vocabulary.Find(gram) : TokenHash.Reduce(gram, FeatureCount);
                 if (id >= 0)
                     output.Add(id, 1f);
             }

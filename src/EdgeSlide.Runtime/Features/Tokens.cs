@@ -35,6 +35,27 @@ internal static class TokenHash
     public static int Reduce(ulong hash, int count) => (int)Math.BigMul(hash, (ulong)(uint)count, out _);
 }
 
+/// <summary>The n-grams of <paramref name="shortest"/> to <paramref name="longest"/> tokens that end at each of a run of tokens.</summary>
+/// <param name="grams">Scratch of at least <paramref name="longest"/> hashes.</param>
+/// <param name="shortest">Smallest n.</param>
+/// <param name="longest">Largest n.</param>
+internal ref struct GramWindow(Span<ulong> grams, int shortest, int longest)
+{
+    // _grams[n - 1] is the hash of the n tokens that end at the current one.
+    private readonly Span<ulong> _grams = grams;
+    private int _tokens;
+
+    /// <summary>Takes the next token; returns the n-grams that end at it, shortest first.</summary>
+    public ReadOnlySpan<ulong> Push(ulong token)
+    {
+        _tokens = Math.Min(_tokens + 1, longest);
+        for (int n = _tokens; n > 1; n--)
+            _grams[n - 1] = TokenHash.Extend(_grams[n - 2], token);
+        _grams[0] = token;
+        return _tokens < shortest ? default : _grams[(shortest - 1).._tokens];
+    }
+}
+
 /// <summary>Cuts UTF-8 text into tokens and hashes each as it goes: no strings, no allocation.</summary>
 internal ref struct TokenReader(ReadOnlySpan<byte> text, TokenizerKind kind, ulong seed)
 {
@@ -90,10 +111,9 @@ internal ref struct TokenReader(ReadOnlySpan<byte> text, TokenizerKind kind, ulo
         return (uint)(ascii - 'A') <= 'Z' - 'A' ? (byte)(ascii | 0x20) : (byte)0;
     }
 
-    private readonly bool IsPart(Rune rune) => kind == TokenizerKind.Words
-        ? Rune.IsLetterOrDigit(rune) || Rune.GetUnicodeCategory(rune) is System.Globalization.UnicodeCategory.NonSpacingMark
-            or System.Globalization.UnicodeCategory.SpacingCombiningMark or System.Globalization.UnicodeCategory.EnclosingMark
-        : !Rune.IsWhiteSpace(rune);
+    private readonly bool IsPart(Rune rune) => kind == TokenizerKind.Whitespace
+        || Rune.IsLetterOrDigit(rune) || Rune.GetUnicodeCategory(rune) is System.Globalization.UnicodeCategory.NonSpacingMark
+            or System.Globalization.UnicodeCategory.SpacingCombiningMark or System.Globalization.UnicodeCategory.EnclosingMark;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static ulong Absorb(ulong running, Rune rune)

@@ -27,6 +27,8 @@ internal sealed unsafe class LayerSelector
         VoteBlend = header.VoteBlend;
         Pays = header.Pays != 0;
         Sources = sources;
+        MaxSimHashTables = sources.Max(s => s.Record.Kind == SourceKind.SimHash ? s.SimHash.Tables : 0);
+        NeedsHidden = MaxSimHashTables > 0;
         VoteValues = new float[sources.Length * 256];
         for (int s = 0; s < sources.Length; s++)
             BucketTable.DecodeVotes(sources[s].Record.VoteScale * sources[s].Record.Weight, VoteValues.AsSpan(s * 256, 256));
@@ -44,14 +46,16 @@ internal sealed unsafe class LayerSelector
     /// <summary>[sources x 256] what each stored vote byte is worth.</summary>
     public float[] VoteValues { get; }
 
-    public bool NeedsHidden => Sources.Any(s => s.Record.Kind == SourceKind.SimHash);
+    /// <summary>True if a source hashes the layer's input, so that the vote must wait for it.</summary>
+    public bool NeedsHidden { get; }
 
-    public int MaxSimHashTables => Sources.Where(s => s.Record.Kind == SourceKind.SimHash).Select(s => s.SimHash.Tables).DefaultIfEmpty(0).Max();
+    public int MaxSimHashTables { get; }
 
-    /// <summary>Reads and checks the selector of one layer.</summary>
-    public static LayerSelector Load(ModelFile file, int layer, int inputs, int outputs, int featureCount)
+    /// <summary>Reads and checks the selector of one layer; <paramref name="adjust"/> changes the stored settings, for tuning.</summary>
+    public static LayerSelector Load(ModelFile file, int layer, int inputs, int outputs, int featureCount, Func<SelectorHeader, SelectorHeader>? adjust)
     {
         SelectorHeader header = file.GetRecord<SelectorHeader>(SectionKind.Selector, layer, out ReadOnlySpan<byte> rest);
+        header = adjust?.Invoke(header) ?? header;
         if (header.SourceCount is 0 or > ModelFormat.MaxSources || header.Budget is 0 or > MaxBudget || header.Pays > 1)
             throw file.Error(ModelError.BadHash, $"layer {layer}: a selector with {header.SourceCount} sources and a budget of {header.Budget} is impossible");
         if (!float.IsFinite(header.VoteBlend) || header.VoteBlend < 0f)

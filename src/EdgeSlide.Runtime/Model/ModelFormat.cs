@@ -206,7 +206,7 @@ internal enum TokenizerKind : uint
     /// <summary>Runs of letters, marks and digits, lower-cased.</summary>
     Words = 0,
 
-    /// <summary>Runs of anything but white space, as they are; a line's end is the token &lt;eos&gt;.</summary>
+    /// <summary>Runs of anything but ASCII white space and control characters, as they are.</summary>
     Whitespace = 1,
 }
 

@@ -1,0 +1,168 @@
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Networks;
+using EdgeSlide.Training.Training;
+
+namespace EdgeSlide.Training.Tests.Training;
+
+public sealed class TrainerTests : IDisposable
+{
+    private readonly string _checkpoint = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+
+    public void Dispose() => File.Delete(_checkpoint);
+
+    [Fact]
+    public void Sampled_training_reaches_the_accuracy_of_the_full_softmax()
+    {
+        Dataset data = Generated.Topics(rows: 4000, features: 900, labels: 300, seed: 1);
+        Dataset held = Generated.Topics(rows: 1000, features: 900, labels: 300, seed: 2);
+        TrainerOptions options = Generated.Small with { Epochs = 12, HiddenSizes = [48], FeatureDropout = 0.2f };
+        double full = new Trainer(options with { Mode = OutputMode.Full }, data, held).Run().History.Max(epoch => epoch.P1);
+        TrainingResult sampled = new Trainer(options, data, held).Run();
+        Assert.True(full > 0.4, $"full softmax only reached {full}");
+        Assert.True(sampled.History.Max(epoch => epoch.P1) > full - 0.03, $"sampled {sampled.History.Max(epoch => epoch.P1)} against {full}");
+        Assert.InRange(sampled.ActiveFraction, 0.05, 0.4);
+    }
+
+    [Fact]
+    public void The_best_epoch_is_kept()
+    {
+        Dataset data = Generated.Topics(rows: 600, features: 300, labels: 100, seed: 1);
+        Dataset held = Generated.Topics(rows: 300, features: 300, labels: 100, seed: 2);
+        TrainingResult result = new Trainer(Generated.Small with { Epochs = 8 }, data, held).Run();
+        Assert.Equal(result.History.MaxBy(epoch => epoch.P1)!.Epoch, result.BestEpoch);
+        using DenseScorer scorer = new(result.Network, 1);
+        RankingMetrics metrics = new([1]);
+        metrics.Add(scorer.Score(held, 1), held);
+        Assert.Equal(result.History[result.BestEpoch - 1].P1, metrics.Precision(1), 1e-12);
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_network_and_another_seed_does_not()
+    {
+        Dataset data = Generated.Topics(rows: 300, features: 100, labels: 50);
+        Network first = new Trainer(Generated.Small, data).Run().Network;
+        AssertEqual(first, new Trainer(Generated.Small with { Threads = 2 }, data).Run().Network);
+        Assert.NotEqual(first.Layers[1].Weights, new Trainer(Generated.Small with { Seed = 2 }, data).Run().Network.Layers[1].Weights);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_cancelled_run_resumes_bit_for_bit(int epoch)
+    {
+        Dataset data = Generated.Topics(rows: 300, features: 100, labels: 50, seed: 1);
+        Dataset held = Generated.Topics(rows: 100, features: 100, labels: 50, seed: 2);
+        TrainerOptions options = Generated.Small with { FeatureDropout = 0.2f, CheckpointPath = _checkpoint, Resume = true };
+        TrainingResult whole = new Trainer(options with { CheckpointPath = null }, data, held).Run();
+
+        using CancellationTokenSource source = new();
+        TrainingResult part = new Trainer(options, data, held).Run(new CancelAfter(epoch, source), source.Token);
+        Assert.True(part.Cancelled);
+        AssertEqual(whole.Network, Continue(options, data, held, whole));
+    }
+
+    [Fact]
+    public void A_run_resumes_bit_for_bit_from_the_middle_of_an_epoch()
+    {
+        Dataset data = Generated.Topics(rows: 300, features: 100, labels: 50, seed: 1);
+        Dataset held = Generated.Topics(rows: 100, features: 100, labels: 50, seed: 2);
+        TrainerOptions options = Generated.Small with { FeatureDropout = 0.2f, CheckpointPath = _checkpoint, CheckpointEvery = 4, Resume = true };
+        TrainingResult whole = new Trainer(options with { CheckpointPath = null }, data, held).Run();
+
+        // The run breaks after 8 of 10 batches of its second epoch, when a row turns bad; its last checkpoint stays.
+        int[] order = [.. Enumerable.Range(0, 300)];
+        Noise.Shuffle(order, Noise.Seed((ulong)options.Seed, 2, 1));
+        int row = order[^1];
+        float saved = data.FeatureValues[data.FeatureOffsets[row]];
+        using CancellationTokenSource source = new();
+        new Trainer(options, data, held).Run(new CancelAfter(1, source), source.Token);
+        data.FeatureValues.AsSpan((int)data.FeatureOffsets[row], data.RowFeatures(row).Length).Fill(float.NaN);
+        Assert.Throws<TrainingDivergedException>(() => new Trainer(options, data, held).Run());
+        data.FeatureValues.AsSpan((int)data.FeatureOffsets[row], data.RowFeatures(row).Length).Fill(saved);
+        AssertEqual(whole.Network, Continue(options, data, held, whole));
+    }
+
+    private static Network Continue(TrainerOptions options, Dataset data, Dataset held, TrainingResult whole)
+    {
+        TrainingResult rest = new Trainer(options, data, held).Run();
+        Assert.False(rest.Cancelled);
+        Assert.Equal(whole.BestEpoch, rest.BestEpoch);
+        Assert.Equal(whole.History.Select(e => e.P1), rest.History.Select(e => e.P1));
+        return rest.Network;
+    }
+
+    [Fact]
+    public void A_checkpoint_of_another_run_is_refused()
+    {
+        Dataset data = Generated.Topics(rows: 100, features: 100, labels: 50);
+        TrainerOptions options = Generated.Small with { Epochs = 1, CheckpointPath = _checkpoint, Resume = true };
+        new Trainer(options, data).Run();
+        InvalidDataException failure = Assert.Throws<InvalidDataException>(() => new Trainer(options with { LearningRate = 1 }, data).Run());
+        Assert.Contains("another run", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_truncated_checkpoint_is_refused()
+    {
+        Dataset data = Generated.Topics(rows: 100, features: 100, labels: 50);
+        TrainerOptions options = Generated.Small with { Epochs = 1, CheckpointPath = _checkpoint, Resume = true };
+        new Trainer(options, data).Run();
+        byte[] bytes = File.ReadAllBytes(_checkpoint);
+        for (int length = 0; length < bytes.Length; length += 997)
+        {
+            File.WriteAllBytes(_checkpoint, bytes[..length]);
+            Assert.Throws<InvalidDataException>(() => new Trainer(options, data).Run());
+        }
+    }
+
+    [Fact]
+    public void A_loss_that_is_not_a_number_names_its_batch()
+    {
+        Dataset data = Generated.Topics(rows: 96, features: 100, labels: 50);
+        data.FeatureValues[10] = float.NaN;
+        TrainingDivergedException failure = Assert.Throws<TrainingDivergedException>(() => new Trainer(Generated.Small, data).Run());
+        Assert.Contains("epoch 1, batch", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Progress_reports_every_epoch()
+    {
+        Dataset data = Generated.Topics(rows: 100, features: 100, labels: 50);
+        List<TrainingProgress> reports = [];
+        new Trainer(Generated.Small, data, data).Run(new Collect(reports));
+        Assert.Equal([1, 2, 3], reports.Where(report => report.Validation is not null).Select(report => report.Validation!.Epoch));
+        Assert.Equal(TimeSpan.Zero, reports[^1].Remaining);
+    }
+
+    [Fact]
+    public void The_memory_estimate_grows_with_the_embedding()
+    {
+        long small = Trainer.EstimateMemory(Generated.Small, 1_000, 1_000);
+        long large = Trainer.EstimateMemory(Generated.Small, 1_001_000, 1_000);
+        Assert.InRange(large - small, 1_000_000L * 24 * 4 * 4, 1_000_000L * 32 * 4 * 5);
+    }
+
+    private static void AssertEqual(Network expected, Network actual)
+    {
+        for (int layer = 0; layer < expected.Layers.Count; layer++)
+        {
+            Assert.Equal(expected.Layers[layer].Weights, actual.Layers[layer].Weights);
+            Assert.Equal(expected.Layers[layer].Bias, actual.Layers[layer].Bias);
+        }
+    }
+
+    private sealed class CancelAfter(int epoch, CancellationTokenSource source) : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value)
+        {
+            if (value.Validation is not null && value.Epoch == epoch)
+                source.Cancel();
+        }
+    }
+
+    private sealed class Collect(List<TrainingProgress> reports) : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value) => reports.Add(value);
+    }
+}

@@ -1,0 +1,185 @@
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Networks;
+using EdgeSlide.Training.Training;
+
+namespace EdgeSlide.Training.Tests.Training;
+
+public sealed class TrainingCoreTests
+{
+    // With these options an Adam step is w -= rate * g / (|g| / huge + 1): plain gradient descent, whose difference shows g.
+    private static readonly TrainerOptions Descent = Generated.Small with
+    {
+        Mode = OutputMode.Full, Beta1 = 0, Beta2 = 0, Epsilon = 1e6f, LearningRate = 1e3f, RowSecondMoments = false, InputMomentum = true,
+    };
+
+    private const double RateOverEpsilon = 1e3 / 1e6;
+
+    [Theory]
+    [InlineData(OutputLoss.Softmax, 0, 1)]
+    [InlineData(OutputLoss.Softmax, 1, 1)]
+    [InlineData(OutputLoss.Softmax, 0, 2)]
+    [InlineData(OutputLoss.Sigmoid, 0, 1)]
+    [InlineData(OutputLoss.Sigmoid, 0, 2)]
+    public void Gradients_agree_with_numeric_differences(OutputLoss loss, float labelCountPower, int depth)
+    {
+        Dataset data = Generated.Topics(rows: 8, features: 30, labels: 19, dense: true);
+        TrainerOptions options = Descent with { Loss = loss, LabelCountPower = labelCountPower, HiddenSizes = depth == 1 ? [5] : [5, 7], BatchSize = 8 };
+        using WorkerTeam team = new(1);
+        using TrainingCore core = new(options, data, team);
+        Network before = core.CreateNetwork(), after = core.CreateNetwork();
+        // Random biases: at 0, a row without active units below would sit on the kink of the ReLU.
+        core.CopyTo(before);
+        Random random = new(3);
+        foreach (NetworkLayer layer in before.Layers)
+        {
+            for (int i = 0; i < layer.Bias.Length; i++)
+                layer.Bias[i] = random.NextSingle() - 0.4f;
+        }
+        core.CopyFrom(before);
+        int[] rows = [.. Enumerable.Range(0, data.RowCount)];
+        double reported = core.Step(rows, 1, options.LearningRate, null);
+        core.CopyTo(after);
+        if (labelCountPower == 0)
+            Assert.Equal(Reference(before, data, loss, 0) / rows.Length, reported, 1e-4);
+
+        for (int layer = 0; layer < before.Layers.Count; layer++)
+        {
+            for (int trial = 0; trial < 30; trial++)
+            {
+                float[] weights = trial % 3 == 0 ? before.Layers[layer].Bias : before.Layers[layer].Weights;
+                float[] moved = trial % 3 == 0 ? after.Layers[layer].Bias : after.Layers[layer].Weights;
+                int at = random.Next(weights.Length);
+                double analytic = (weights[at] - (double)moved[at]) / RateOverEpsilon;
+                float saved = weights[at];
+                const float H = 2e-3f;
+                weights[at] = saved + H;
+                double up = Reference(before, data, loss, labelCountPower);
+                weights[at] = saved - H;
+                double down = Reference(before, data, loss, labelCountPower);
+                weights[at] = saved;
+                double numeric = (up - down) / (2 * (double)H);
+                Assert.True(Math.Abs(numeric - analytic) < 0.02 * (1 + Math.Abs(numeric)), $"layer {layer} weight {at}: {analytic} against {numeric}");
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(OutputLoss.Softmax)]
+    [InlineData(OutputLoss.Sigmoid)]
+    public void Label_chunks_give_the_step_of_one_pass(OutputLoss loss)
+    {
+        Dataset data = Generated.Topics(rows: 32, features: 90, labels: 700);
+        Network whole = OneStep(Descent with { Loss = loss }, data, 1);
+        Network chunked = OneStep(Descent with { Loss = loss, LogitBytes = 1 }, data, 1);
+        for (int layer = 0; layer < 2; layer++)
+        {
+            for (int i = 0; i < whole.Layers[layer].Weights.Length; i++)
+                Assert.Equal(whole.Layers[layer].Weights[i], chunked.Layers[layer].Weights[i], 2e-5f);
+        }
+    }
+
+    [Fact]
+    public void A_step_is_bit_identical_for_any_number_of_threads()
+    {
+        Dataset data = Generated.Topics(rows: 100, features: 300, labels: 700);
+        TrainerOptions options = Generated.Small with { BatchSize = 100, FeatureDropout = 0.3f, HiddenDropout = 0.2f, HiddenSizes = [24, 17], RandomNegatives = 300 };
+        Network one = OneStep(options, data, 1);
+        Network three = OneStep(options, data, 3);
+        for (int layer = 0; layer < one.Layers.Count; layer++)
+        {
+            Assert.Equal(one.Layers[layer].Weights, three.Layers[layer].Weights);
+            Assert.Equal(one.Layers[layer].Bias, three.Layers[layer].Bias);
+        }
+    }
+
+    [Fact]
+    public void Drawing_every_label_is_the_full_softmax()
+    {
+        Dataset data = Generated.Topics(rows: 32, features: 90, labels: 70);
+        Network full = OneStep(Descent, data, 1);
+        Network sampled = OneStep(Descent with { Mode = OutputMode.Sampled, RandomNegatives = 1000 }, data, 1);
+        for (int i = 0; i < full.Layers[1].Weights.Length; i++)
+            Assert.Equal(full.Layers[1].Weights[i], sampled.Layers[1].Weights[i], 2e-5f);
+    }
+
+    [Fact]
+    public void The_sampled_gradient_estimates_the_full_one()
+    {
+        Dataset data = Generated.Topics(rows: 8, features: 90, labels: 400);
+        TrainerOptions options = Descent with { BatchSize = 8 };
+        Network start = OneStep(options, data, 1, steps: 0);
+        Network full = OneStep(options, data, 1);
+        double[] mean = new double[full.Layers[0].Weights.Length];
+        const int Draws = 200;
+        for (int draw = 0; draw < Draws; draw++)
+        {
+            Network sampled = OneStep(options with { Mode = OutputMode.Sampled, RandomNegatives = 120 }, data, 1, seed: draw);
+            for (int i = 0; i < mean.Length; i++)
+                mean[i] += (sampled.Layers[0].Weights[i] - start.Layers[0].Weights[i]) / (double)Draws;
+        }
+        double error = 0, size = 0;
+        for (int i = 0; i < mean.Length; i++)
+        {
+            double exact = full.Layers[0].Weights[i] - start.Layers[0].Weights[i];
+            error += (mean[i] - exact) * (mean[i] - exact);
+            size += exact * exact;
+        }
+        Assert.True(Math.Sqrt(error / size) < 0.1, $"relative error {Math.Sqrt(error / size)}");
+    }
+
+    [Fact]
+    public void A_step_allocates_nothing_after_the_first()
+    {
+        Dataset data = Generated.Topics(rows: 128, features: 300, labels: 700);
+        TrainerOptions options = Generated.Small with { BatchSize = 128, RandomNegatives = 100 };
+        using WorkerTeam team = new(1);
+        using TrainingCore core = new(options, data, team);
+        int[] rows = [.. Enumerable.Range(0, 128)];
+        for (int i = 0; i < 3; i++)
+            core.Step(rows, (ulong)i, 0.01f, null);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 10; i++)
+            core.Step(rows, (ulong)i, 0.01f, null);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    private static Network OneStep(TrainerOptions options, Dataset data, int threads, int steps = 1, int seed = 5)
+    {
+        using WorkerTeam team = new(threads);
+        using TrainingCore core = new(options, data, team);
+        int[] rows = [.. Enumerable.Range(0, Math.Min(data.RowCount, options.BatchSize))];
+        for (int i = 0; i < steps; i++)
+            core.Step(rows, (ulong)seed, options.LearningRate, null);
+        Network network = core.CreateNetwork();
+        core.CopyTo(network);
+        return network;
+    }
+
+    /// <summary>Sum of the rows' losses by plain loops.</summary>
+    private static double Reference(Network network, Dataset data, OutputLoss loss, float labelCountPower)
+    {
+        double total = 0;
+        for (int row = 0; row < data.RowCount; row++)
+        {
+            double[] h = [.. network.Layers[0].Bias.Select(b => (double)b)];
+            for (int j = 0; j < data.RowFeatures(row).Length; j++)
+            {
+                for (int i = 0; i < h.Length; i++)
+                    h[i] += data.RowValues(row)[j] * network.Layers[0].Weights[(data.RowFeatures(row)[j] * h.Length) + i];
+            }
+            foreach (NetworkLayer layer in network.Layers.Skip(1))
+            {
+                double[] below = [.. h.Select(x => Math.Max(0, x))];
+                h = [.. Enumerable.Range(0, layer.Outputs).Select(o => layer.Bias[o] + below.Select((x, i) => x * layer.Weights[(o * layer.Inputs) + i]).Sum())];
+            }
+            int[] labels = data.RowLabels(row).ToArray();
+            double weight = Math.Pow(labels.Length, labelCountPower);
+            double max = h.Max();
+            double logSum = max + Math.Log(h.Sum(z => Math.Exp(z - max)));
+            total += weight * (loss == OutputLoss.Softmax
+                ? labels.Sum(label => (logSum - h[label]) / labels.Length)
+                : h.Sum(z => Math.Max(z, 0) + Math.Log(1 + Math.Exp(-Math.Abs(z)))) - labels.Sum(label => h[label]));
+        }
+        return total;
+    }
+}

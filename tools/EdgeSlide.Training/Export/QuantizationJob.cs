@@ -1,0 +1,121 @@
+using System.Text.Json;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Quantization;
+using EdgeSlide.Training.Tables;
+
+namespace EdgeSlide.Training.Export;
+
+/// <summary>Accuracy of one way to answer.</summary>
+internal sealed record Accuracy(double P1, double P3, double P5, double Ndcg5, double Psp1, double Psp5)
+{
+    public static Accuracy Of(RankingMetrics m) =>
+        new(m.Precision(1), m.Precision(3), m.Precision(5), m.Ndcg(5), m.PropensityScoredPrecision(1), m.PropensityScoredPrecision(5));
+}
+
+/// <summary>What a quantization did, for people and for the provenance.</summary>
+/// <param name="Layers">Size and error per layer.</param>
+/// <param name="VoteBlend">The blend that was given or found.</param>
+/// <param name="Pays">Whether auto mode uses hashing.</param>
+internal sealed record QuantizationReport(
+    IReadOnlyList<QuantizationError> Layers, Accuracy? Fp32Dense, Accuracy? Int8Dense, Accuracy? Int8Lsh,
+    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes);
+
+/// <summary>From a trained network to a device model: INT8 rows, frozen tables, blend, measured break-even, one file.</summary>
+internal static class QuantizationJob
+{
+    private const int TuningRows = 10_000;
+
+    private static readonly float[] Blends = [0f, 0.125f, 0.25f, 0.5f, 0.75f, 1f, 1.5f, 2f, 3f, 4f, 6f, 8f];
+
+    /// <param name="train">The featurized rows that fill the tables.</param>
+    /// <param name="held">Featurized held-out rows on which the blend is chosen and the report is measured; null for neither.</param>
+    public static QuantizationReport Run(TrainedModel model, Dataset train, Dataset? held, SelectorOptions options, string path,
+        Action<string>? stage = null, CancellationToken cancel = default)
+    {
+        options.Validate();
+        stage?.Invoke("quantizing weights");
+        var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense);
+        stage?.Invoke("building tables from the network's answers on the training rows");
+        ExportedSelector selector = SelectorBuilder.Build(model.Network, train, options, cancel);
+        IReadOnlyList<string>? labels = model.HasLabelNames ? model.Labels : null;
+        void Write(QuantizationReport? report) =>
+            ModelExporter.Write(path, quantized, model.Featurizer, [selector], labels, Provenance(model, options, report));
+
+        stage?.Invoke("choosing the vote blend and measuring");
+        Write(null);
+        if (options.VoteBlend is null && held is { RowCount: > 0 })
+            selector = selector with { VoteBlend = ChooseBlend(path, held) };
+        cancel.ThrowIfCancellationRequested();
+        QuantizationReport report = Measure(path, model, quantized, selector, train, held);
+        selector = selector with { Pays = report.Pays };
+        stage?.Invoke("writing the model");
+        Write(report);
+        return report with { ModelBytes = new FileInfo(path).Length };
+    }
+
+    /// <summary>The blend with the best mean of P@1 and P@5 on held-out rows; the smallest one among equals.</summary>
+    private static float ChooseBlend(string path, Dataset held)
+    {
+        float best = 0f;
+        double bestValue = double.NegativeInfinity;
+        foreach (float blend in Blends)
+        {
+            using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = blend });
+            RankingMetrics metrics = PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, null, TuningRows);
+            double value = metrics.Precision(1) + metrics.Precision(5);
+            if (value > bestValue + 1e-9)
+                (best, bestValue) = (blend, value);
+        }
+        return best;
+    }
+
+    private static QuantizationReport Measure(string path, TrainedModel trained, QuantizedNetwork quantized, ExportedSelector selector, Dataset train, Dataset? held)
+    {
+        using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = selector.VoteBlend });
+        (double lsh, double dense) = PredictorEvaluator.MeasureTimes(model, held ?? train);
+        Accuracy? fp32 = null, int8Dense = null, int8Lsh = null;
+        if (held is not null)
+        {
+            float[] propensity = RankingMetrics.InversePropensities(train);
+            using var scorer = new DenseScorer(trained.Network);
+            var reference = new RankingMetrics([1, 3, 5], propensity);
+            reference.Add(scorer.Score(held, Math.Min(5, held.LabelCount)), held);
+            fp32 = Accuracy.Of(reference);
+            int8Dense = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Dense, propensity));
+            int8Lsh = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, propensity));
+        }
+        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend, lsh < dense, lsh, dense, 0);
+    }
+
+    private static byte[] Provenance(TrainedModel model, SelectorOptions options, QuantizationReport? report)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            TrainingRecord record = model.Record;
+            json.WriteStartObject();
+            json.WriteString("tool", record.Tool);
+            json.WriteString("data", record.Data);
+            json.WriteString("trained", record.Trained);
+            json.WriteNumber("training_rows", record.TrainingRows);
+            json.WriteNumber("training_seconds", Math.Round(record.TrainingSeconds, 1));
+            json.WriteNumber("epochs", record.Epochs);
+            json.WriteString("options", record.Options);
+            json.WriteNumber("bucket_size", options.BucketSize);
+            if (report?.Fp32Dense is { } fp32)
+            {
+                json.WriteStartObject("accuracy_at_export");
+                foreach ((string name, Accuracy accuracy) in new[] { ("fp32_dense", fp32), ("int8_dense", report.Int8Dense!), ("int8_lsh", report.Int8Lsh!) })
+                {
+                    json.WriteNumber($"p1_{name}", Math.Round(accuracy.P1, 5));
+                    json.WriteNumber($"p5_{name}", Math.Round(accuracy.P5, 5));
+                }
+                json.WriteEndObject();
+            }
+            json.WriteEndObject();
+        }
+        return stream.ToArray();
+    }
+}

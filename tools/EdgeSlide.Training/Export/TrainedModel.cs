@@ -1,0 +1,153 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using EdgeSlide.Features;
+using EdgeSlide.IO;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Networks;
+
+namespace EdgeSlide.Training.Export;
+
+/// <summary>What is known about a trained network, carried on into the device model's provenance.</summary>
+internal sealed record TrainingRecord
+{
+    public string Tool { get; init; } = "";
+
+    public string Data { get; init; } = "";
+
+    public string Trained { get; init; } = "";
+
+    public int TrainingRows { get; init; }
+
+    public double TrainingSeconds { get; init; }
+
+    public int Epochs { get; init; }
+
+    public string Options { get; init; } = "";
+}
+
+/// <summary>
+/// The workstation's side of a model: the FP32 network with everything that quantization needs. Stored as an .esnet file:
+/// a JSON header, then the featurizer's sections and the layers' floats, then a CRC-32C of all before it.
+/// </summary>
+internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IReadOnlyList<string> Labels, bool HasLabelNames, TrainingRecord Record)
+{
+    private const ulong Magic = 0x0A_54_45_4E_53_45_4C_89;
+    private const int Version = 1;
+
+    public void Save(string path) => WholeFile.Write(path, stream =>
+    {
+        var output = new ChecksummedWriter(stream);
+        output.Value(Magic);
+        output.Value(Version);
+        output.Bytes(JsonSerializer.SerializeToUtf8Bytes(Record));
+        output.Bytes(JsonSerializer.SerializeToUtf8Bytes(Labels));
+        output.Value(HasLabelNames ? 1 : 0);
+        output.Value(Featurizer.Record);
+        output.Bytes(FeaturizerBytes(SectionKind.Vocabulary));
+        output.Bytes(FeaturizerBytes(SectionKind.FeatureWeights));
+        output.Value(Network.Layers.Count);
+        foreach (NetworkLayer layer in Network.Layers)
+        {
+            output.Value(layer.Inputs);
+            output.Value(layer.Outputs);
+            output.Value((int)layer.Activation);
+            output.Raw(MemoryMarshal.AsBytes(layer.Weights.AsSpan()));
+            output.Raw(MemoryMarshal.AsBytes(layer.Bias.AsSpan()));
+        }
+        output.Finish();
+    });
+
+    /// <exception cref="ModelFormatException">The file is not a whole and undamaged .esnet.</exception>
+    public static TrainedModel Load(string path)
+    {
+        using MappedFile map = MappedFile.Open(path, 2 * sizeof(ulong));
+        var input = new ChecksummedReader(path, map);
+        if (input.Value<ulong>() != Magic)
+            throw new ModelFormatException(ModelError.NotAModel, $"{path}: is not an .esnet network (wrong signature)");
+        int version = input.Value<int>();
+        if (version != Version)
+            throw new ModelFormatException(ModelError.UnsupportedVersion, $"{path}: has version {version}; this build reads version {Version}");
+        input.VerifyChecksum();
+        TrainingRecord record = JsonSerializer.Deserialize<TrainingRecord>(input.Bytes())!;
+        string[] labels = JsonSerializer.Deserialize<string[]>(input.Bytes())!;
+        bool hasNames = input.Value<int>() != 0;
+        FeaturizerRecord featurizer = input.Value<FeaturizerRecord>();
+        ulong[] slots = MemoryMarshal.Cast<byte, ulong>(input.Bytes()).ToArray();
+        float[] weights = MemoryMarshal.Cast<byte, float>(input.Bytes()).ToArray();
+        var layers = new NetworkLayer[input.Value<int>()];
+        for (int i = 0; i < layers.Length; i++)
+        {
+            layers[i] = new NetworkLayer(input.Value<int>(), input.Value<int>(), (Activation)input.Value<int>());
+            input.Raw(MemoryMarshal.AsBytes(layers[i].Weights.AsSpan()));
+            input.Raw(MemoryMarshal.AsBytes(layers[i].Bias.AsSpan()));
+        }
+        return new TrainedModel(new Network(layers), Featurizer.Create(featurizer, slots.Length == 0 ? null : slots, weights.Length == 0 ? null : weights),
+            labels, hasNames, record);
+    }
+
+    private ReadOnlySpan<byte> FeaturizerBytes(SectionKind kind) =>
+        Featurizer.ToSections().Where(s => s.Kind == kind).Select(s => s.Bytes).FirstOrDefault().Span;
+
+    private sealed class ChecksummedWriter(Stream stream)
+    {
+        private uint _crc = ~0u;
+
+        public void Value<T>(T value) where T : unmanaged => Raw(MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value)));
+
+        /// <summary>A length, then the bytes.</summary>
+        public void Bytes(ReadOnlySpan<byte> bytes)
+        {
+            Value(bytes.Length);
+            Raw(bytes);
+        }
+
+        public void Raw(ReadOnlySpan<byte> bytes)
+        {
+            _crc = Crc32C.Append(_crc, bytes);
+            stream.Write(bytes);
+        }
+
+        public void Finish()
+        {
+            uint crc = ~_crc;
+            stream.Write(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in crc)));
+        }
+    }
+
+    private sealed unsafe class ChecksummedReader(string path, MappedFile map)
+    {
+        private readonly long _end = map.Length - sizeof(uint);
+        private long _position;
+
+        public T Value<T>() where T : unmanaged => MemoryMarshal.Read<T>(Take(Unsafe.SizeOf<T>()));
+
+        public ReadOnlySpan<byte> Bytes() => Take(Value<int>());
+
+        public void Raw(Span<byte> target) => Take(target.Length).CopyTo(target);
+
+        /// <summary>Once this has passed, the rest of the file is what was written, so it needs no further checks.</summary>
+        public void VerifyChecksum()
+        {
+            uint crc = ~0u;
+            for (long at = 0; at < _end;)
+            {
+                // The raw remainder does not depend on how the bytes are cut, if the cuts are at whole words.
+                int count = (int)Math.Min(_end - at, 1 << 30);
+                crc = Crc32C.Append(crc, new ReadOnlySpan<byte>(map.Pointer + at, count));
+                at += count;
+            }
+            if (~crc != Unsafe.ReadUnaligned<uint>(map.Pointer + _end))
+                throw new ModelFormatException(ModelError.DamagedSection, $"{path}: the file is damaged or cut short (checksum)");
+        }
+
+        private ReadOnlySpan<byte> Take(int length)
+        {
+            if (length < 0 || length > _end - _position)
+                throw new ModelFormatException(ModelError.WrongLength, $"{path}: the file is cut short");
+            var bytes = new ReadOnlySpan<byte>(map.Pointer + _position, length);
+            _position += length;
+            return bytes;
+        }
+    }
+}

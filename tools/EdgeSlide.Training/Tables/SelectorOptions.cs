@@ -1,0 +1,53 @@
+using EdgeSlide.Hashing;
+
+namespace EdgeSlide.Training.Tables;
+
+/// <summary>How a layer's candidate selection is built.</summary>
+internal sealed record SelectorOptions
+{
+    /// <summary>The most neurons evaluated per query.</summary>
+    public int Budget { get; init; } = 32;
+
+    /// <summary>Entries kept per bucket.</summary>
+    public int BucketSize { get; init; } = 16;
+
+    /// <summary>Buckets keyed by the input's features.</summary>
+    public bool FeatureBuckets { get; init; } = true;
+
+    /// <summary>SimHash tables keyed by the layer's input; 0 for none.</summary>
+    public int HiddenTables { get; init; }
+
+    /// <summary>Bits of each of those tables.</summary>
+    public int HiddenBits { get; init; } = 10;
+
+    /// <summary>Weight of the votes' logarithm in the ranking; null searches it on validation rows.</summary>
+    public float? VoteBlend { get; init; }
+
+    /// <summary>A row's vote for the label that the network ranks first.</summary>
+    public float TopVote { get; init; } = 2f;
+
+    /// <summary>A row's vote for each label that the network ranks second to tenth.</summary>
+    public float NextVote { get; init; } = 0.7f;
+
+    /// <summary>A row's vote for each of its true labels.</summary>
+    public float TrueVote { get; init; } = 1f;
+
+    public ulong Seed { get; init; } = 1;
+
+    public void Validate()
+    {
+        Require(Budget is >= 1 and <= LayerSelector.MaxBudget, $"the budget must be 1 to {LayerSelector.MaxBudget}");
+        Require(BucketSize is >= 1 and <= 4096, "the bucket size must be 1 to 4096");
+        Require(HiddenTables is >= 0 and <= LayerSelector.MaxTables, $"there can be at most {LayerSelector.MaxTables} hidden tables");
+        Require(HiddenBits is >= 1 and <= SimHash.MaxBits, $"a table has 1 to {SimHash.MaxBits} bits");
+        Require(FeatureBuckets || HiddenTables > 0, "a selector needs feature buckets or hidden tables");
+        Require(VoteBlend is null or (>= 0f and <= 1000f), "the vote blend must be 0 to 1000");
+        Require(TopVote >= 0f && NextVote >= 0f && TrueVote >= 0f && TopVote + NextVote + TrueVote > 0f, "votes must not be negative, and not all zero");
+    }
+
+    private static void Require(bool condition, string message)
+    {
+        if (!condition)
+            throw new ArgumentException(message);
+    }
+}

@@ -1,0 +1,101 @@
+using EdgeSlide.Training.Data;
+
+namespace EdgeSlide.Training.Training;
+
+/// <summary>
+/// The labels that one step evaluates, shared by all rows of the batch so that their logits are one matrix product.
+/// The certain part C holds the true labels of the batch and what the tables name as likely for its rows; the rest is r
+/// labels drawn uniformly without replacement from the N - |C| others. The drawn ones stand for all others: each counts
+/// (N - |C|) / r times in the partition function, which is the log-Q correction (Bengio and Senecal, 2008) for this
+/// sampling plan. Given C, the estimate of every row's partition function is unbiased; labels of other rows of the batch
+/// are certain, so they serve as negatives with weight 1.
+/// </summary>
+internal sealed class ActiveSet
+{
+    private readonly int[] _slots;
+    private readonly int[] _ids;
+
+    internal ActiveSet(int labels)
+    {
+        LabelCount = labels;
+        _slots = new int[labels];
+        _ids = GC.AllocateArray<int>(labels, pinned: true);
+        Clear();
+    }
+
+    internal int LabelCount { get; }
+
+    internal int Count { get; private set; }
+
+    /// <summary>Number of ids at the front that were not drawn at random.</summary>
+    internal int CertainCount { get; private set; }
+
+    /// <summary>How many labels each drawn label stands for.</summary>
+    internal float DrawnWeight { get; private set; } = 1;
+
+    internal ReadOnlySpan<int> Ids => _ids.AsSpan(0, Count);
+
+    /// <summary>Pinned.</summary>
+    internal int[] PinnedIds => _ids;
+
+    internal bool IsComplete => Count == LabelCount;
+
+    /// <summary>Position of a label in the set, or -1.</summary>
+    internal int SlotOf(int label) => _slots[label];
+
+    internal void Add(int label)
+    {
+        if (_slots[label] >= 0)
+            return;
+        _slots[label] = Count;
+        _ids[Count++] = label;
+    }
+
+    internal void Clear()
+    {
+        Count = 0;
+        CertainCount = 0;
+        DrawnWeight = 1;
+        Array.Fill(_slots, -1);
+    }
+
+    internal void SetAll()
+    {
+        for (int label = 0; label < LabelCount; label++)
+        {
+            _slots[label] = label;
+            _ids[label] = label;
+        }
+        Count = CertainCount = LabelCount;
+        DrawnWeight = 1;
+    }
+
+    /// <summary>Starts a new set.</summary>
+    internal void Reset()
+    {
+        for (int i = 0; i < Count; i++)
+            _slots[_ids[i]] = -1;
+        Count = 0;
+    }
+
+    /// <summary>Ends the certain part and draws the rest.</summary>
+    internal void Draw(int count, ulong seed)
+    {
+        CertainCount = Count;
+        int others = LabelCount - Count;
+        DrawnWeight = 1;
+        // Rejection is slow when most labels are in; then all of them cost little more.
+        if (count * 4L >= others * 3L)
+        {
+            for (int label = 0; label < LabelCount; label++)
+                Add(label);
+            return;
+        }
+        if (count == 0)
+            return;
+        int end = Count + count;
+        for (ulong i = 0; Count < end; i++)
+            Add(Noise.Below(Noise.Mix(seed + i), LabelCount));
+        DrawnWeight = (float)others / count;
+    }
+}

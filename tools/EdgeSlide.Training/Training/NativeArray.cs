@@ -1,0 +1,61 @@
+using System.Runtime.InteropServices;
+
+namespace EdgeSlide.Training.Training;
+
+/// <summary>
+/// Zeroed, aligned, unmanaged memory. Rows of weights start on cache lines, and large arrays on huge-page boundaries,
+/// which is what random access to millions of embedding rows needs; managed arrays guarantee neither.
+/// </summary>
+internal sealed unsafe class NativeArray<T> : IDisposable
+    where T : unmanaged
+{
+    private const nuint CacheLine = 64;
+    private const nuint HugePage = 2 << 20;
+
+    private T* _items;
+
+    internal NativeArray(long length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        Length = length;
+        nuint bytes = checked((nuint)Math.Max(length, 1) * (nuint)sizeof(T));
+        _items = (T*)NativeMemory.AlignedAlloc(bytes, bytes >= 2 * HugePage ? HugePage : CacheLine);
+        NativeMemory.Clear(_items, bytes);
+        GC.AddMemoryPressure((long)bytes);
+    }
+
+    ~NativeArray() => Free();
+
+    internal long Length { get; }
+
+    internal T* Items => _items;
+
+    internal ref T this[long index] => ref _items[index];
+
+    internal Span<T> Span(long start, int length) => new(_items + start, length);
+
+    internal void Clear() => NativeMemory.Clear(_items, (nuint)Length * (nuint)sizeof(T));
+
+    /// <summary>The whole content as raw bytes in pieces that a stream can take.</summary>
+    internal IEnumerable<(long Start, int Length)> Pieces()
+    {
+        const int Piece = 1 << 22;
+        for (long start = 0; start < Length; start += Piece)
+            yield return (start, (int)Math.Min(Piece, Length - start));
+    }
+
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Free()
+    {
+        if (_items == null)
+            return;
+        NativeMemory.AlignedFree(_items);
+        _items = null;
+        GC.RemoveMemoryPressure(Math.Max(Length, 1) * sizeof(T));
+    }
+}

@@ -1,0 +1,50 @@
+using System.CommandLine;
+using EdgeSlide.Training.Data;
+
+namespace EdgeSlide.Workbench.Commands;
+
+/// <summary>Options for reading data that several commands share.</summary>
+internal sealed class DataOptions
+{
+    public Option<string> Format { get; } = Choice("--format", "How data files are read: auto tells XC, label<TAB>text and dense rows apart; tokens is running text for next-word prediction.", "auto", "auto", "tokens");
+
+    public Option<string?> Labels { get; } = new("--labels")
+    {
+        Description = "Label names: one per line, or id<TAB>...; for --format tokens the vocabulary, one word per line with <eos>.",
+    };
+
+    public Option<int> MinCount { get; } = new("--min-count")
+    {
+        Description = "Words and n-grams in fewer training rows are ignored.",
+        DefaultValueFactory = _ => 2,
+    };
+
+    public Option<bool> SkipBadRows { get; } = new("--skip-bad-rows") { Description = "Leave bad rows out and say how many, instead of stopping at the first." };
+
+    public void AddTo(Command command)
+    {
+        command.Options.Add(Format);
+        command.Options.Add(Labels);
+        command.Options.Add(MinCount);
+        command.Options.Add(SkipBadRows);
+    }
+
+    public IReadOnlyList<LoadedData> Read(ParseResult parsed, IReadOnlyList<string> paths, IReadOnlyList<string>? labels = null)
+    {
+        SkippedRows? skipped = parsed.GetValue(SkipBadRows) ? new SkippedRows() : null;
+        IReadOnlyList<LoadedData> data = LoadedData.Read(paths, parsed.GetValue(Format) == "tokens" ? DataFormat.Tokens : DataFormat.Auto,
+            parsed.GetValue(Labels), labels, parsed.GetValue(MinCount), skipped);
+        if (skipped is { Count: > 0 })
+            Console.Screen.Say($"left out {skipped.Count} bad rows, the first: {skipped.First!.Message}");
+        return data;
+    }
+
+    public static Option<string> Choice(string name, string description, string value, params string[] values)
+    {
+        var option = new Option<string>(name) { Description = description, DefaultValueFactory = _ => value };
+        option.AcceptOnlyFromAmong(values);
+        return option;
+    }
+
+    public static Option<T> Value<T>(string name, string description, T value) => new(name) { Description = description, DefaultValueFactory = _ => value };
+}

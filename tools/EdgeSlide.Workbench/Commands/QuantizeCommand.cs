@@ -1,0 +1,111 @@
+using System.CommandLine;
+using EdgeSlide.Features;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Export;
+using EdgeSlide.Training.Networks;
+using EdgeSlide.Training.Quantization;
+using EdgeSlide.Training.Tables;
+using EdgeSlide.Workbench.Console;
+using Spectre.Console;
+
+namespace EdgeSlide.Workbench.Commands;
+
+/// <summary>Makes a device model of a trained network.</summary>
+internal static class QuantizeCommand
+{
+    private static readonly Argument<string> NetworkFile = new("NETWORK") { Description = "An .esnet file from train." };
+    private static readonly Option<string> Train = new("--data") { Description = "The training rows: the tables are filled with what the network answers on them.", Required = true };
+    private static readonly Option<string?> Validation = new("--validation") { Description = "Held-out rows on which the vote blend is chosen and the report is measured." };
+    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of the training rows for that.", 0.05);
+    private static readonly Option<string> Out = new("--out", "-o") { Description = "The model file to write.", DefaultValueFactory = _ => "model.eslide" };
+    private static readonly DataOptions Data = new();
+    private static readonly Option<int> Budget = DataOptions.Value("--budget", "The most output neurons evaluated per query.", 32);
+    private static readonly Option<int> BucketSize = DataOptions.Value("--bucket-size", "Neurons kept per bucket.", 16);
+    private static readonly Option<bool> NoFeatureBuckets = new("--no-feature-buckets") { Description = "Build no buckets keyed by input features." };
+    private static readonly Option<int> HiddenTables = DataOptions.Value("--hidden-tables", "SimHash tables keyed by the hidden vector; dense inputs get 16 unless told otherwise.", 0);
+    private static readonly Option<int> HiddenBits = DataOptions.Value("--hidden-bits", "Bits of each of those tables.", 10);
+    private static readonly Option<float?> Blend = new("--vote-blend") { Description = "Add this times log2 of the votes to each logit; by default searched on held-out rows." };
+    private static readonly Option<float> TopVote = DataOptions.Value("--top-vote", "A training row's vote for the network's first answer.", 1f);
+    private static readonly Option<float> NextVote = DataOptions.Value("--next-vote", "A training row's vote for each of its second to tenth.", 0.2f);
+    private static readonly Option<float> TrueVote = DataOptions.Value("--true-vote", "A training row's vote for each of its true labels.", 2f);
+
+    public static Command Create()
+    {
+        var command = new Command("quantize", """
+            Turn a trained network into an .eslide model: INT8 weights, frozen hash tables, labels, provenance.
+
+            Prints size and error of every layer, and the accuracy of the FP32 network, the INT8 network and the INT8 network
+            with hashing side by side on held-out rows.
+            """)
+        {
+            NetworkFile, Train, Validation, HoldOut, Out,
+        };
+        Data.AddTo(command);
+        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, Blend, TopVote, NextVote, TrueVote })
+            command.Options.Add(option);
+        command.SetAction(Run);
+        return command;
+    }
+
+    private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    {
+        TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
+        string? validationPath = parsed.GetValue(Validation);
+        string trainPath = parsed.GetValue(Train)!;
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
+        LoadedData train = files[0];
+        LoadedData? held = validationPath is null ? null : files[1];
+        if (held is null && parsed.GetValue(HoldOut) > 0)
+            (train, held) = train.Split(parsed.GetValue(HoldOut), 1);
+        bool dense = model.Featurizer.Kind == FeaturizerKind.Dense;
+        int hiddenTables = parsed.GetValue(HiddenTables);
+        var options = new SelectorOptions
+        {
+            Budget = parsed.GetValue(Budget),
+            BucketSize = parsed.GetValue(BucketSize),
+            FeatureBuckets = !dense && !parsed.GetValue(NoFeatureBuckets),
+            HiddenTables = dense && hiddenTables == 0 ? 16 : hiddenTables,
+            HiddenBits = parsed.GetValue(HiddenBits),
+            VoteBlend = parsed.GetValue(Blend),
+            TopVote = parsed.GetValue(TopVote),
+            NextVote = parsed.GetValue(NextVote),
+            TrueVote = parsed.GetValue(TrueVote),
+        };
+        Dataset rows = Featurize(model, train);
+        Dataset? heldRows = held is null ? null : Featurize(model, held);
+        string output = parsed.GetValue(Out)!;
+        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, output, stage, cancel));
+        Print(model.Network, report, output);
+        return Task.FromResult(ExitCodes.Ok);
+    }
+
+    public static Dataset Featurize(TrainedModel model, LoadedData data)
+    {
+        Dataset rows = data.Featurize(model.Featurizer);
+        return rows.LabelCount == model.Network.OutputCount
+            ? rows
+            : throw new CommandException(ExitCodes.BadInput, $"the data has {rows.LabelCount} labels, the network {model.Network.OutputCount}");
+    }
+
+    public static void Print(Network network, QuantizationReport report, string path)
+    {
+        Table layers = new Table().Border(TableBorder.Simple).AddColumns("layer", "shape", "FP32 bytes", "INT8 bytes", "largest error", "mean error", "mean |w|");
+        for (int i = 0; i < report.Layers.Count; i++)
+        {
+            QuantizationError e = report.Layers[i];
+            layers.AddRow($"{i}", $"{network.Layers[i].Inputs:N0} -> {network.Layers[i].Outputs:N0}", $"{e.FloatBytes:N0}", $"{e.QuantizedBytes:N0}",
+                $"{e.MaxError:G3}", $"{e.MeanError:G3}", $"{e.MeanMagnitude:G3}");
+        }
+        Screen.Output.Write(layers);
+        if (report.Fp32Dense is not null)
+        {
+            Table accuracy = new Table().Border(TableBorder.Simple).AddColumns("on held-out rows", "P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5");
+            foreach ((string name, Accuracy? a) in new[] { ("FP32 dense", report.Fp32Dense), ("INT8 dense", report.Int8Dense), ("INT8 LSH", report.Int8Lsh) })
+                accuracy.AddRow(name, $"{a!.P1:F4}", $"{a.P3:F4}", $"{a.P5:F4}", $"{a.Ndcg5:F4}", $"{a.Psp1:F4}", $"{a.Psp5:F4}");
+            Screen.Output.Write(accuracy);
+        }
+        Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}");
+        Screen.Output.WriteLine($"wrote {path} ({report.ModelBytes:N0} bytes)");
+    }
+}

@@ -1,0 +1,171 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Reflection;
+using EdgeSlide.Features;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Export;
+using EdgeSlide.Training.Featurization;
+using EdgeSlide.Training.Training;
+using EdgeSlide.Workbench.Console;
+
+namespace EdgeSlide.Workbench.Commands;
+
+/// <summary>Trains an FP32 network.</summary>
+internal static class TrainCommand
+{
+    private static readonly Argument<string> Train = new("DATA") { Description = "Training rows: XC, label,label<TAB>text, label,v,v,... or running text; plain, gzip or LZ4." };
+    private static readonly Option<string> Out = new("--out", "-o") { Description = "The network file to write.", DefaultValueFactory = _ => "model.esnet" };
+    private static readonly Option<string?> Validation = new("--validation") { Description = "Held-out rows that choose the best epoch." };
+    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of DATA. 0 trains on everything and keeps the last epoch.", 0.05);
+    private static readonly DataOptions Data = new();
+
+    private static readonly Option<int> NGrams = DataOptions.Value("--ngrams", "Text: words and n-grams of up to this many words.", 2);
+    private static readonly Option<int> HashBuckets = DataOptions.Value("--hash-buckets", "Text: hash n-grams to this many features; 0 keeps a vocabulary.", 0);
+    private static readonly Option<int> Positions = DataOptions.Value("--positions", "Next word: this many last words count by position.", 5);
+    private static readonly Option<int> Bag = DataOptions.Value("--bag", "Next word: this many last words count as a bag.", 16);
+    private static readonly Option<string> Transform = DataOptions.Choice("--transform", "What becomes of feature values.", "none", "none", "binary", "log1p", "sqrt");
+    private static readonly Option<bool> Idf = DataOptions.Value("--idf", "Weigh features by their inverse document frequency.", false);
+    private static readonly Option<string> Normalize = DataOptions.Choice("--normalize", "Scale every input to length 1 (l2) or leave it.", "l2", "none", "l2");
+
+    private static readonly Option<string> Hidden = DataOptions.Value("--hidden", "Widths of the hidden layers, for example 128 or 256,128.", "128");
+    private static readonly Option<int> Epochs = DataOptions.Value("--epochs", "Passes over the data.", 8);
+    private static readonly Option<string> Mode = DataOptions.Choice("--mode", "sampled updates the labels of each batch and sampled negatives, full all labels: the slow reference.", "sampled", "sampled", "full");
+    private static readonly Option<string> Loss = DataOptions.Choice("--loss", "softmax: labels compete; sigmoid: each is a question by itself.", "softmax", "softmax", "sigmoid");
+    private static readonly Option<float> Rate = DataOptions.Value("--learning-rate", "Adam's peak step size.", 5e-3f);
+    private static readonly Option<int> BatchSize = DataOptions.Value("--batch", "Rows per batch.", 512);
+    private static readonly Option<int> Negatives = DataOptions.Value("--negatives", "Random negative labels per batch.", 1024);
+    private static readonly Option<int> TableNegatives = DataOptions.Value("--table-negatives", "Labels per row that hash tables of likely labels add.", 0);
+    private static readonly Option<float> FeatureDropout = DataOptions.Value("--feature-dropout", "Share of input features left out at random.", 0.2f);
+    private static readonly Option<float> HiddenDropout = DataOptions.Value("--hidden-dropout", "Share of hidden neurons left out at random.", 0f);
+    private static readonly Option<float> WeightDecay = DataOptions.Value("--weight-decay", "Decoupled weight decay.", 0f);
+    private static readonly Option<float> LabelPower = DataOptions.Value("--label-power", "A row with n labels weighs n to this power.", 0f);
+    private static readonly Option<int> Patience = DataOptions.Value("--patience", "Stop after this many epochs without improvement on held-out rows; 0 never.", 0);
+    private static readonly Option<int> Seed = DataOptions.Value("--seed", "Seed of every random choice.", 1);
+    private static readonly Option<int> Threads = DataOptions.Value("--threads", "Threads; 0 uses all cores.", 0);
+    private static readonly Option<string?> Checkpoint = new("--checkpoint") { Description = "Save the state of training here after every epoch and on Ctrl-C." };
+    private static readonly Option<bool> Resume = new("--resume") { Description = "Continue from --checkpoint if it exists." };
+
+    public static Command Create()
+    {
+        var command = new Command("train", """
+            Train a network: sparse or dense input, hidden ReLU layers, a wide output layer.
+
+            The output layer is trained on active sets: the labels of each batch and random negatives whose logits are
+            corrected for how likely they were sampled. Ctrl-C finishes the batch and saves --checkpoint; --resume goes on.
+            """)
+        {
+            Train, Out, Validation, HoldOut,
+        };
+        Data.AddTo(command);
+        foreach (Option option in new Option[]
+        {
+            NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, BatchSize, Negatives, TableNegatives,
+            FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, Resume,
+        })
+        {
+            command.Options.Add(option);
+        }
+        command.SetAction(Run);
+        return command;
+    }
+
+    private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    {
+        string trainPath = parsed.GetValue(Train)!;
+        string? validationPath = parsed.GetValue(Validation);
+        FeatureOptions features = ReadFeatureOptions(parsed);
+        TrainerOptions options = ReadTrainerOptions(parsed);
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath]);
+        LoadedData train = files[0];
+        LoadedData? validation = validationPath is null ? null : files[1];
+        double holdOut = parsed.GetValue(HoldOut);
+        if (validation is null && holdOut > 0)
+            (train, validation) = train.Split(holdOut, (ulong)options.Seed);
+        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), parsed.ToString(), cancel);
+        if (model is null)
+            return Task.FromResult(ExitCodes.Interrupted);
+        string output = parsed.GetValue(Out)!;
+        model.Save(output);
+        Screen.Say($"wrote {output} ({new FileInfo(output).Length:N0} bytes)");
+        return Task.FromResult(ExitCodes.Ok);
+    }
+
+    /// <summary>Fits the featurizer and trains; null if interrupted.</summary>
+    public static TrainedModel? TrainModel(LoadedData train, LoadedData? validation, FeatureOptions features, TrainerOptions options, string dataName, string commandLine, CancellationToken cancel)
+    {
+        Featurizer featurizer = train.Fit(features);
+        Dataset rows = train.Featurize(featurizer);
+        Dataset? held = validation?.Featurize(featurizer);
+        Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features ({rows.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row), {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
+        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount);
+        long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (memory > available)
+            throw new CommandException(ExitCodes.Failure, $"training needs about {memory >> 20} MiB, but only {available >> 20} MiB are available: use fewer features (--min-count) or narrower layers (--hidden)");
+        Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
+        TrainingResult result = Screen.Train(new Trainer(options, rows, held), cancel);
+        if (result.Cancelled)
+        {
+            Screen.Say(options.CheckpointPath is null ? "interrupted; no --checkpoint was asked for, so nothing is kept" : $"interrupted; continue with --resume --checkpoint {options.CheckpointPath}");
+            return null;
+        }
+        Screen.Say($"trained {result.Elapsed.TotalSeconds:F1} s, kept epoch {result.BestEpoch}, evaluated {result.ActiveFraction:P2} of the output neurons a batch");
+        return new TrainedModel(result.Network, featurizer, train.Labels, train.HasLabelNames, new TrainingRecord
+        {
+            Tool = $"edgeslide-workbench {Version}",
+            Data = dataName,
+            Trained = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture),
+            TrainingRows = rows.RowCount,
+            TrainingSeconds = result.Elapsed.TotalSeconds,
+            Epochs = result.BestEpoch,
+            Options = commandLine,
+        });
+    }
+
+    private static string Version => typeof(TrainCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+
+    private static FeatureOptions ReadFeatureOptions(ParseResult parsed) => new()
+    {
+        MaxGram = parsed.GetValue(NGrams),
+        MinCount = parsed.GetValue(Data.MinCount),
+        HashBuckets = parsed.GetValue(HashBuckets),
+        Positions = parsed.GetValue(Positions),
+        BagWindow = parsed.GetValue(Bag),
+        Transform = Enum.Parse<ValueTransform>(parsed.GetValue(Transform)!, ignoreCase: true),
+        Idf = parsed.GetValue(Idf),
+        Normalization = Enum.Parse<ValueNormalization>(parsed.GetValue(Normalize)!, ignoreCase: true),
+    };
+
+    private static TrainerOptions ReadTrainerOptions(ParseResult parsed)
+    {
+        int[] hidden;
+        try
+        {
+            hidden = [.. parsed.GetValue(Hidden)!.Split(',').Select(w => int.Parse(w, NumberStyles.None, CultureInfo.InvariantCulture))];
+        }
+        catch (Exception e) when (e is FormatException or OverflowException)
+        {
+            throw new CommandException(ExitCodes.Usage, $"--hidden {parsed.GetValue(Hidden)}: not a list of widths such as 128 or 256,128");
+        }
+        return new TrainerOptions
+        {
+            HiddenSizes = hidden,
+            Epochs = parsed.GetValue(Epochs),
+            Mode = parsed.GetValue(Mode) == "full" ? OutputMode.Full : OutputMode.Sampled,
+            Loss = parsed.GetValue(Loss) == "sigmoid" ? OutputLoss.Sigmoid : OutputLoss.Softmax,
+            LearningRate = parsed.GetValue(Rate),
+            BatchSize = parsed.GetValue(BatchSize),
+            RandomNegatives = parsed.GetValue(Negatives),
+            TableNegatives = parsed.GetValue(TableNegatives),
+            FeatureDropout = parsed.GetValue(FeatureDropout),
+            HiddenDropout = parsed.GetValue(HiddenDropout),
+            WeightDecay = parsed.GetValue(WeightDecay),
+            LabelCountPower = parsed.GetValue(LabelPower),
+            Patience = parsed.GetValue(Patience),
+            Seed = parsed.GetValue(Seed),
+            Threads = parsed.GetValue(Threads),
+            CheckpointPath = parsed.GetValue(Checkpoint),
+            Resume = parsed.GetValue(Resume),
+        };
+    }
+}

@@ -1,0 +1,108 @@
+using EdgeSlide.Features;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Featurization;
+
+namespace EdgeSlide.Workbench;
+
+/// <summary>How data files are read.</summary>
+internal enum DataFormat
+{
+    /// <summary>XC, label-tab-text or dense, told by the first line.</summary>
+    Auto,
+
+    /// <summary>A running text for next-word prediction.</summary>
+    Tokens,
+}
+
+/// <summary>Raw training data in one of the two shapes that the featurizer is fitted to: labelled rows, or a text.</summary>
+internal abstract record LoadedData
+{
+    public abstract IReadOnlyList<string> Labels { get; }
+
+    public abstract bool HasLabelNames { get; }
+
+    public abstract Featurizer Fit(FeatureOptions options);
+
+    public abstract Dataset Featurize(Featurizer featurizer);
+
+    public abstract (LoadedData Train, LoadedData Validation) Split(double fraction, ulong seed);
+
+    /// <summary>Reads files of one data set under one set of labels.</summary>
+    /// <param name="labelFile">A vocabulary: label names by id, or the words of a text.</param>
+    /// <param name="labels">The labels of a trained network, for later files of the same data set.</param>
+    /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
+    public static IReadOnlyList<LoadedData> Read(IReadOnlyList<string> paths, DataFormat format, string? labelFile, IReadOnlyList<string>? labels,
+        int minimumCount, SkippedRows? skipped)
+    {
+        if (format == DataFormat.Tokens)
+        {
+            TokenVocabulary vocabulary = labels is not null ? FromLabels(labels)
+                : labelFile is not null ? TokenFormat.ReadVocabulary(labelFile)
+                : TokenFormat.BuildVocabulary(paths[0], minimumCount, skipped);
+            return [.. paths.Select(path => new LoadedText(TokenFormat.Read(path, vocabulary, skipped)))];
+        }
+        LabelVocabulary? known = labelFile is not null ? LabelVocabulary.Read(labelFile)
+            : labels is not null ? KnownLabels(labels)
+            : null;
+        return [.. RowFormats.Read(paths, known, skipped).Select(rows => new LoadedRows(rows))];
+    }
+
+    private static TokenVocabulary FromLabels(IReadOnlyList<string> labels)
+    {
+        var words = new Utf8Vocabulary();
+        foreach (string label in labels)
+            words.GetOrAdd(System.Text.Encoding.UTF8.GetBytes(label));
+        return new TokenVocabulary(words);
+    }
+
+    private static LabelVocabulary KnownLabels(IReadOnlyList<string> labels)
+    {
+        bool numbered = true;
+        for (int i = 0; i < labels.Count && numbered; i++)
+            numbered = labels[i] == i.ToString();
+        return numbered ? LabelVocabulary.Numbered(labels.Count) : LabelVocabulary.FromNames(labels);
+    }
+}
+
+internal sealed record LoadedRows(RawDataset Rows) : LoadedData
+{
+    public override IReadOnlyList<string> Labels => Rows.Labels.Names;
+
+    public override bool HasLabelNames => Labels.Where((name, id) => name != id.ToString()).Any();
+
+    public override Featurizer Fit(FeatureOptions options) => FeaturizerFit.Fit(Rows, options);
+
+    public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Rows);
+
+    public override (LoadedData, LoadedData) Split(double fraction, ulong seed)
+    {
+        (RawDataset train, RawDataset validation) = Rows switch
+        {
+            TextDataset text => Both(text.Split(fraction, seed)),
+            SparseDataset sparse => Both(sparse.Split(fraction, seed)),
+            _ => Both(((DenseDataset)Rows).Split(fraction, seed)),
+        };
+        return (new LoadedRows(train), new LoadedRows(validation));
+    }
+
+    private static (RawDataset, RawDataset) Both<T>((T Train, T Validation) split) where T : RawDataset => (split.Train, split.Validation);
+}
+
+internal sealed record LoadedText(TokenStream Stream) : LoadedData
+{
+    private readonly LabelVocabulary _labels = Stream.Vocabulary.ToLabels();
+
+    public override IReadOnlyList<string> Labels => _labels.Names;
+
+    public override bool HasLabelNames => true;
+
+    public override Featurizer Fit(FeatureOptions options) => FeaturizerFit.Fit(Stream.Vocabulary, options);
+
+    public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Stream);
+
+    public override (LoadedData, LoadedData) Split(double fraction, ulong seed)
+    {
+        (TokenStream train, TokenStream validation) = Stream.Split(fraction);
+        return (new LoadedText(train), new LoadedText(validation));
+    }
+}
