@@ -18,6 +18,15 @@ public sealed class EnergyException : Exception
     {
     }
 
+    /// <summary>Why a file could not be used, in words of our own: the published binary has no texts for the framework's exceptions.</summary>
+    internal static string ReasonOf(Exception e) => e switch
+    {
+        FileNotFoundException or DirectoryNotFoundException => "no such file",
+        UnauthorizedAccessException => "no permission",
+        IOException => $"input/output error {e.HResult & 0xFFFF}",
+        _ => e.GetType().Name,
+    };
+
     /// <summary>Creates the exception without detail.</summary>
     public EnergyException()
         : base("the energy measurement failed")

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 
 namespace EdgeSlide.Energy;
 
@@ -48,6 +49,33 @@ public sealed record DutyCycleReport(
         if (period.TotalSeconds < ActiveSeconds)
             throw new EnergyException(string.Create(CultureInfo.InvariantCulture, $"an answer takes {ActiveSeconds:0.######} s and does not fit a period of {period.TotalSeconds:0.######} s"));
         return sleepWatts + ((AverageWatts - sleepWatts) * (Period / period));
+    }
+
+    /// <summary>The report for programs, one JSON object.</summary>
+    public string ToJson(Battery? battery = null)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("power_w_average", AverageWatts);
+            json.WriteNumber("energy_j_per_period", JoulesPerPeriod);
+            json.WriteNumber("period_s", Period.TotalSeconds);
+            json.WriteNumber("active_s_per_period", ActiveSeconds);
+            json.WriteNumber("periods", Cycles);
+            json.WriteNumber("late_periods", LateCycles);
+            json.WriteNumber("inferences", Inferences);
+            json.WriteString("sensor", Sensor.Id);
+            json.WriteString("rail", Sensor.Rail);
+            json.WriteNumber("samples", Quality.Samples);
+            json.WriteNumber("dropped", Quality.Dropped);
+            if (battery is null)
+                json.WriteNull("battery_life_h");
+            else
+                json.WriteNumber("battery_life_h", battery.HoursAt(AverageWatts));
+            json.WriteEndObject();
+        }
+        return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
     }
 
     /// <summary>The report for people, with the battery's formula where one is given.</summary>

@@ -104,7 +104,7 @@ public sealed class DetectedSensor
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new EnergyException($"sensor {Info.Id} could be listed but not opened ({e.Message.ReplaceLineEndings(" ")}): list again with `edgeslide sensors`", e);
+            throw new EnergyException($"sensor {Info.Id} could be listed but not opened ({EnergyException.ReasonOf(e)}): list again with `edgeslide sensors`", e);
         }
     }
 }

@@ -69,7 +69,7 @@ public static class SensorDiscovery
             }
             catch (IOException e)
             {
-                return (SensorAccess.Failing, $"{tree.PathOf(file)} cannot be opened ({e.Message.ReplaceLineEndings(" ")})");
+                return (SensorAccess.Failing, $"{tree.PathOf(file)} cannot be opened ({EnergyException.ReasonOf(e)})");
             }
         }
         return (SensorAccess.Readable, null);

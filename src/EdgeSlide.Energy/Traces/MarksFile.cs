@@ -32,7 +32,7 @@ internal static class MarksFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new EnergyException($"{path}: the marks file cannot be read ({e.Message.ReplaceLineEndings(" ")})", e);
+            throw new EnergyException($"{path}: the marks file cannot be read ({EnergyException.ReasonOf(e)})", e);
         }
     }
 

@@ -57,7 +57,7 @@ internal static class TraceReader
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new EnergyException($"{path}: the trace cannot be read ({e.Message.ReplaceLineEndings(" ")})", e);
+            throw new EnergyException($"{path}: the trace cannot be read ({EnergyException.ReasonOf(e)})", e);
         }
     }
 
