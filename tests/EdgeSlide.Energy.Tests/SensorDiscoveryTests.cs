@@ -59,7 +59,7 @@ public sealed class SensorDiscoveryTests : IDisposable
             ("in4_input", "6"), ("curr4_input", "1800"), ("in5_input", "6"), ("in6_input", "1"), ("in7_label", "sum of shunt voltages"), ("in7_input", "13"), ("update_interval", "7"));
         IReadOnlyList<DetectedSensor> sensors = _tree.Discover();
         Assert.Equal(["VDD_IN", "VDD_CPU_GPU_CV", "VDD_SOC"], sensors.Select(s => s.Info.Rail));
-        Assert.Equal("ina3221@1-0040/in2*curr2", sensors[0].Info.Id);
+        Assert.Equal("ina3221@1-0040/channel2", sensors[0].Info.Id);
         Assert.Equal(6.0, Read(sensors[0]), 9);
         Assert.Equal(0.040, sensors[0].Info.Resolution!.Value, 9); // 40 uV / 5 mOhm = 8 mA, times 5 V
         Assert.Equal(5.032 * 0.312, Read(sensors[1]), 9);

@@ -74,7 +74,7 @@ internal static class HwmonSensors
         // INA3221 data sheet (SBOS576) 8.6.2: shunt LSB 40 uV. The current's step dominates that of the product.
         if (ina3221 && access == SensorAccess.Readable && tree.ReadNumber($"{home}/shunt{n}_resistor") is > 0 and double microOhm && tree.ReadNumber(volts) is double mv)
             step = 40.0 / microOhm * Math.Abs(mv) * 1e-3;
-        var info = new SensorInfo($"{driver}@{device}/in{n}*curr{n}", driver, rail, SensorQuantity.Power, step, UpdateInterval(tree, home, driver), access, note);
+        var info = new SensorInfo($"{driver}@{device}/channel{n}", driver, rail, SensorQuantity.Power, step, UpdateInterval(tree, home, driver), access, note);
         found.Add(new DetectedSensor(info, RankOf(rail, SensorRank.Hwmon), i =>
         {
             var u = SysfsValue.Open(tree, volts);
