@@ -53,7 +53,7 @@ remote "mkdir -p '$directory'"
 for pair in "$binary:edgeslide" "$model:model.eslide"; do
     file=${pair%:*} name=${pair##*:}
     sum=$(sha256sum <"$file" | cut -d ' ' -f 1)
-    if [ "$(remote "sha256sum <'$directory/$name' 2>/dev/null | cut -d ' ' -f 1" || true)" = "$sum" ]; then
+    if [ "$(remote "cat '$directory/$name' 2>/dev/null | sha256sum | cut -d ' ' -f 1")" = "$sum" ]; then
         echo "$name is there already"
         continue
     fi
