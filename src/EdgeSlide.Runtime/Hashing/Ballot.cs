@@ -207,7 +207,7 @@ internal sealed unsafe class Ballot : IDisposable
             if (_tally[i] == threshold)
                 _touched[tied++] = _touched[i];
         }
-        new Span<uint>(_touched, tied).Sort();
+        SmallSort.Sort(_touched, tied);
         for (int i = 0; i < tied && elected < budget; i++, elected++)
         {
             ids[elected] = (int)_touched[i];
