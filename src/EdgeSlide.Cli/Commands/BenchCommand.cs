@@ -12,10 +12,12 @@ namespace EdgeSlide.Cli.Commands;
 /// <summary>Measures speed, hashing and dense interleaved in one run.</summary>
 internal static class BenchCommand
 {
+    private const int MaxTimes = 50_000_000;
+
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
-        var data = new Argument<string>("DATA") { Description = "Labelled examples as for eval; their labels are not used." };
+        Argument<string> data = CommonOptions.File(new Argument<string>("DATA") { Description = "Labelled examples as for eval; their labels are not used." });
         Option<int> queries = CommonOptions.Positive("--queries", "How many examples to take.", 2000, 1_000_000);
         Option<int> rounds = CommonOptions.Positive("--rounds", "How often each mode answers all of them.", 5, 10_000);
         Option<bool> json = CommonOptions.Json();
@@ -41,6 +43,8 @@ internal static class BenchCommand
         using Predictor predictor = model.CreatePredictor();
         predictor.Probabilities = false;
         QuerySet queries = QuerySet.Read(model, predictor, dataPath, queryCount);
+        if ((long)queries.Count * rounds > MaxTimes)
+            throw new CommandException(ExitCodes.Usage, $"{queries.Count} queries x {rounds} rounds are more than {MaxTimes} times to remember");
         var modes = new List<ModeResult>();
         if (model.Layout.Output.Selector is not null)
             modes.Add(new ModeResult("lsh", PredictionMode.Lsh, queries.Count * rounds));
@@ -87,6 +91,7 @@ internal static class BenchCommand
         json.WriteNumber("labels", model.LabelCount);
         json.WriteNumber("features_mean", queries.FeatureMean);
         json.WriteNumber("featurize_ns_median", queries.FeaturizeMedianNs);
+        json.WriteNumber("featurize_allocated_bytes_median", queries.FeaturizeAllocatedMedian);
         json.WriteString("kernel", predictor.Kernel);
         json.WriteString("architecture", RuntimeInformation.ProcessArchitecture.ToString());
         foreach (ModeResult mode in modes)
