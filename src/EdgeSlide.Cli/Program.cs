@@ -1,6 +1,7 @@
 using System.CommandLine;
 using EdgeSlide.Cli;
 using EdgeSlide.Cli.Commands;
+using EdgeSlide.Energy;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 
@@ -12,21 +13,27 @@ var root = new RootCommand("""
       edgeslide eval model.eslide test.tsv.gz
       edgeslide bench model.eslide test.tsv.gz --json
       edgeslide info model.eslide
+      edgeslide sensors
+      edgeslide energy model.eslide test.tsv.gz --plot power.html
 
     Exit codes: 0 done, 1 failure, 2 wrong usage, 3 unusable model, 4 bad input, 5 hardware not available,
-    141 output closed by its reader.
+    130 interrupted, 141 output closed by its reader.
     """)
 {
     PredictCommand.Create(),
     EvalCommand.Create(),
     BenchCommand.Create(),
     InfoCommand.Create(),
+    SensorsCommand.Create(),
+    EnergyCommand.Create(),
 };
 
+StandardStreams.FindClosed();
 ParseResult parsed = root.Parse(args);
 if (parsed.Errors.Count > 0)
 {
-    Console.Error.WriteLine($"edgeslide: {parsed.Errors[0].Message.ReplaceLineEndings(" ")} (see --help)");
+    string problem = parsed.UnmatchedTokens is [string unknown, ..] ? $"unknown command or argument '{unknown}'" : parsed.Errors[0].Message;
+    StandardStreams.Report($"{problem} (see --help)");
     return ExitCodes.Usage;
 }
 try
@@ -40,16 +47,13 @@ catch (Exception e)
         CommandException command => (command.ExitCode, command.Message),
         ModelFormatException => (ExitCodes.BadModel, e.Message),
         InputException => (ExitCodes.BadInput, e.Message),
+        EnergyException => (ExitCodes.Unavailable, e.Message),
         NotSupportedException => (ExitCodes.Usage, e.Message),
-        IOException when IsBrokenPipe(e) => (ExitCodes.OutputClosed, ""),
         IOException or UnauthorizedAccessException => (ExitCodes.Failure, e.Message),
         OutOfMemoryException => (ExitCodes.Failure, "not enough memory"),
         _ => (ExitCodes.Failure, $"internal error: {e.GetType().Name} {e.Message}"),
     };
     if (message.Length > 0)
-        Console.Error.WriteLine($"edgeslide: {message.ReplaceLineEndings(" ")}");
+        StandardStreams.Report(message);
     return code;
 }
-
-// EPIPE is 32 on Linux, and .NET keeps errno in the low bits of HResult.
-static bool IsBrokenPipe(Exception e) => (e.HResult & 0xFFFF) == 32;

@@ -56,6 +56,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     private readonly NativeBuffer<float> _votes = new(LayerSelector.MaxBudget + 1);
     private readonly NativeBuffer<int> _candidates = new(LayerSelector.MaxBudget + 1);
     private readonly Ballot?[] _ballots;
+    private readonly bool _electsEarly;
     private long _multiplications;
     private long _bytes;
 
@@ -73,6 +74,8 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
             if (layout.Layers[i].Selector is { } selector)
                 _ballots[i] = new Ballot(selector, layout.Layers[i].Outputs, layout.Layers[i].Inputs);
         }
+        // The elected wait in the one list of candidates, so no hidden layer may hold an election in between.
+        _electsEarly = layout.Output.Selector is { NeedsHidden: false } && layout.Layers.SkipLast(1).All(l => l.Selector is null);
     }
 
     public override string KernelName => TKernel.Name;
@@ -95,7 +98,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         {
             _ballots[^1]!.PrefetchBuckets(Features);
             Vote(_ballots[^1]!);
-            if (!output.Selector!.NeedsHidden)
+            if (_electsEarly)
                 candidates = Elect(_layout.Layers.Length - 1);
         }
 

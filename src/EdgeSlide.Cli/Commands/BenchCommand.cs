@@ -12,10 +12,12 @@ namespace EdgeSlide.Cli.Commands;
 /// <summary>Measures speed, hashing and dense interleaved in one run.</summary>
 internal static class BenchCommand
 {
+    private const int MaxTimes = 50_000_000;
+
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
-        var data = new Argument<string>("DATA") { Description = "Labelled examples as for eval; their labels are not used." };
+        Argument<string> data = CommonOptions.File(new Argument<string>("DATA") { Description = "Labelled examples as for eval; their labels are not used." });
         Option<int> queries = CommonOptions.Positive("--queries", "How many examples to take.", 2000, 1_000_000);
         Option<int> rounds = CommonOptions.Positive("--rounds", "How often each mode answers all of them.", 5, 10_000);
         Option<bool> json = CommonOptions.Json();
@@ -41,6 +43,8 @@ internal static class BenchCommand
         using Predictor predictor = model.CreatePredictor();
         predictor.Probabilities = false;
         QuerySet queries = QuerySet.Read(model, predictor, dataPath, queryCount);
+        if ((long)queries.Count * rounds > MaxTimes)
+            throw new CommandException(ExitCodes.Usage, $"{queries.Count} queries x {rounds} rounds are more than {MaxTimes} times to remember");
         var modes = new List<ModeResult>();
         if (model.Layout.Output.Selector is not null)
             modes.Add(new ModeResult("lsh", PredictionMode.Lsh, queries.Count * rounds));
@@ -87,6 +91,7 @@ internal static class BenchCommand
         json.WriteNumber("labels", model.LabelCount);
         json.WriteNumber("features_mean", queries.FeatureMean);
         json.WriteNumber("featurize_ns_median", queries.FeaturizeMedianNs);
+        json.WriteNumber("featurize_allocated_bytes_median", queries.FeaturizeAllocatedMedian);
         json.WriteString("kernel", predictor.Kernel);
         json.WriteString("architecture", RuntimeInformation.ProcessArchitecture.ToString());
         foreach (ModeResult mode in modes)
@@ -106,58 +111,6 @@ internal static class BenchCommand
         json.WriteNumber("speedup", Speedup(modes));
         json.WriteEndObject();
         output.EndJsonLine();
-    }
-
-    /// <summary>Queries as feature vectors, side by side in memory.</summary>
-    private sealed class QuerySet
-    {
-        private readonly List<int> _ids = [];
-        private readonly List<float> _values = [];
-        private readonly List<int> _starts = [0];
-        private readonly List<double> _featurizeNs = [];
-
-        public int Count => _starts.Count - 1;
-
-        public double FeatureMean => _ids.Count / (double)Count;
-
-        public double FeaturizeMedianNs
-        {
-            get
-            {
-                double[] sorted = [.. _featurizeNs.Order()];
-                return sorted[sorted.Length / 2];
-            }
-        }
-
-        public static QuerySet Read(EdgeSlideModel model, Predictor predictor, string path, int limit)
-        {
-            var set = new QuerySet();
-            FeatureVector features = predictor.Engine.Features;
-            using var reader = new LabelledReader(model, path, LabelNotation.Ids, ignoreLabels: true);
-            while (set.Count < limit)
-            {
-                long start = Stopwatch.GetTimestamp();
-                if (!reader.TryRead(features))
-                    break;
-                double ns = Stopwatch.GetElapsedTime(start).TotalNanoseconds;
-                if (features.Count == 0)
-                    continue;
-                set._featurizeNs.Add(ns);
-                set._ids.AddRange(features.IdSpan);
-                set._values.AddRange(features.ValueSpan);
-                set._starts.Add(set._ids.Count);
-            }
-            if (set.Count == 0)
-                throw new CommandException(ExitCodes.BadInput, $"{path}: holds no query that the model knows anything of");
-            return set;
-        }
-
-        public void Load(int query, FeatureVector features)
-        {
-            features.Clear();
-            for (int i = _starts[query]; i < _starts[query + 1]; i++)
-                features.Add(_ids[i], _values[i]);
-        }
     }
 
     /// <summary>One mode's times and counts.</summary>

@@ -1,11 +1,23 @@
 using System.CommandLine;
+using System.Globalization;
 
 namespace EdgeSlide.Cli.Commands;
 
 /// <summary>Arguments and options that several commands share.</summary>
 internal static class CommonOptions
 {
-    public static Argument<string> Model() => new("MODEL") { Description = "An .eslide model file." };
+    public static Argument<string> Model() => File(new Argument<string>("MODEL") { Description = "An .eslide model file." });
+
+    /// <summary>An argument that names files. The parser takes an option it does not know for one, so that is refused here.</summary>
+    public static Argument<T> File<T>(Argument<T> argument)
+    {
+        argument.Validators.Add(result =>
+        {
+            if (result.Tokens.FirstOrDefault(t => t.Value.Length > 1 && t.Value[0] == '-') is { } option)
+                result.AddError($"unknown option '{option.Value}'; a file of that name can be given as ./{option.Value}");
+        });
+        return argument;
+    }
 
     public static Option<bool> Json() => new("--json") { Description = "Print JSON instead of text." };
 
@@ -25,15 +37,21 @@ internal static class CommonOptions
         return option;
     }
 
+    public static Option<string> SysfsRoot() => new("--sysfs-root")
+    {
+        Description = "Where to look for /sys and /proc: a copied tree instead of this machine's.",
+        DefaultValueFactory = _ => "/",
+    };
+
     public static Option<int> Positive(string name, string description, int value, int maximum = int.MaxValue)
     {
         var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => value };
         option.Validators.Add(result =>
         {
-            if (result.Errors.Any() || result.Tokens.Count == 0)
+            // Not through the parsed value: asking for that of an argument that is no number throws.
+            if (result.Tokens.Count != 1)
                 return;
-            int given = result.GetValueOrDefault<int>();
-            if (given < 1 || given > maximum)
+            if (!int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int given) || given < 1 || given > maximum)
                 result.AddError(maximum == int.MaxValue ? $"{name} must be at least 1" : $"{name} must be between 1 and {maximum}");
         });
         return option;

@@ -13,10 +13,10 @@ internal static class EvalCommand
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
-        var data = new Argument<string>("DATA")
+        Argument<string> data = CommonOptions.File(new Argument<string>("DATA")
         {
             Description = "Labelled examples, plain or gzip; - for standard input. Text models: label,label<TAB>text. Next-word models: plain text. Sparse models: XC rows. Dense models: label,v,v,...",
-        };
+        });
         var labels = new Option<string>("--labels")
         {
             Description = "How labels are written in DATA: names or ids. auto decides by the first row.",
@@ -82,7 +82,7 @@ internal static class EvalCommand
             if (tally is null)
                 continue;
             RankingMetrics m = tally.Metrics;
-            output.Write($"{name,-7}{m.PrecisionAt(1),8:F4}{m.PrecisionAt(3),8:F4}{m.PrecisionAt(5),8:F4}{m.NdcgAt(3),8:F4}{m.NdcgAt(5),8:F4}{tally.ActiveMean,11:F1}{tally.ActiveMean / model.LabelCount,10:P3}{tally.MultiplicationMean / dense.MultiplicationMean,9:P2}{tally.MicrosecondsMean,10:F2}\n");
+            output.Write($"{name,-7}{m.PrecisionAt(1),8:F4}{m.PrecisionAt(3),8:F4}{m.PrecisionAt(5),8:F4}{m.NdcgAt(3),8:F4}{m.NdcgAt(5),8:F4}{tally.ActiveMean,11:F1}{tally.ActiveMean / model.LabelCount,10:P3}{tally.ShareOf(dense),9:P2}{tally.MicrosecondsMean,10:F2}\n");
         }
     }
 
@@ -106,7 +106,7 @@ internal static class EvalCommand
             json.WriteNumber("active_neurons_mean", tally.ActiveMean);
             json.WriteNumber("active_fraction", tally.ActiveMean / model.LabelCount);
             json.WriteNumber("multiplications_mean", tally.MultiplicationMean);
-            json.WriteNumber("mult_fraction", tally.MultiplicationMean / dense.MultiplicationMean);
+            json.WriteNumber("mult_fraction", tally.ShareOf(dense));
             json.WriteNumber("microseconds_mean", tally.MicrosecondsMean);
             json.WriteEndObject();
         }
@@ -127,6 +127,9 @@ internal static class EvalCommand
         public double ActiveMean => _active / (double)Math.Max(1, _answered);
 
         public double MultiplicationMean => _multiplications / (double)Math.Max(1, _answered);
+
+        /// <summary>This mode's share of the other's multiplications; 0 if no example had anything to multiply.</summary>
+        public double ShareOf(Tally other) => _multiplications == 0 ? 0 : MultiplicationMean / other.MultiplicationMean;
 
         public double MicrosecondsMean => _ticks * 1e6 / Stopwatch.Frequency / Math.Max(1, _answered);
 

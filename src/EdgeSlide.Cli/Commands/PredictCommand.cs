@@ -16,11 +16,11 @@ internal static class PredictCommand
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
-        var inputs = new Argument<string[]>("INPUT")
+        Argument<string[]> inputs = CommonOptions.File(new Argument<string[]>("INPUT")
         {
             Description = "Files with one query per line, plain or gzip; - or nothing for standard input.",
             Arity = ArgumentArity.ZeroOrMore,
-        };
+        });
         Option<int> top = CommonOptions.Positive("--top", "How many answers per query.", 5, 1000);
         Option<string> mode = CommonOptions.Mode();
         Option<bool> json = CommonOptions.Json();
@@ -72,7 +72,7 @@ internal static class PredictCommand
                     string message = $"{lines.Name}:{lines.LineNumber}: {e.Message}";
                     if (!keepGoing)
                         throw new InputException(message);
-                    Console.Error.WriteLine($"edgeslide: {message}");
+                    StandardStreams.Report(message);
                     failed = true;
                     count = 0;
                 }
@@ -85,7 +85,7 @@ internal static class PredictCommand
         }
         output.Flush();
         if (unknown > 0)
-            Console.Error.WriteLine($"edgeslide: {unknown} {(unknown == 1 ? "query" : "queries")} had nothing that the model knows and got an empty answer");
+            StandardStreams.Report($"{unknown} {(unknown == 1 ? "query" : "queries")} had nothing that the model knows and got an empty answer");
         return failed ? ExitCodes.BadInput : ExitCodes.Ok;
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using EdgeSlide.Features;
 using EdgeSlide.IO;
 
@@ -25,7 +26,7 @@ internal sealed class LineReader(Stream source, string name, Action? beforeWait 
     public static LineReader Open(string path, Action? beforeWait = null)
     {
         if (path == "-")
-            return new LineReader(Console.OpenStandardInput(), "standard input", beforeWait);
+            return new LineReader(StandardStreams.OpenInput(), "standard input", beforeWait);
         if (Directory.Exists(path))
             throw new CommandException(ExitCodes.BadInput, $"{path}: is a directory");
         try
@@ -39,6 +40,10 @@ internal sealed class LineReader(Stream source, string name, Action? beforeWait 
         catch (UnauthorizedAccessException)
         {
             throw new CommandException(ExitCodes.BadInput, $"{path}: no permission to read it");
+        }
+        catch (IOException e)
+        {
+            throw new CommandException(ExitCodes.BadInput, $"{path}: cannot be read: {Reason(e)}");
         }
     }
 
@@ -101,12 +106,23 @@ internal sealed class LineReader(Stream source, string name, Action? beforeWait 
         {
             throw new InputException($"{name}: {e.Message}");
         }
+        catch (IOException e)
+        {
+            throw new InputException($"{name}: cannot be read: {Reason(e)}");
+        }
     }
+
+    /// <summary>The system's words: on Unix an error number is all that the framework's exception is sure to hold.</summary>
+    private static string Reason(IOException e) => e.HResult > 0 ? Marshal.GetPInvokeErrorMessage(e.HResult) : e.GetType().Name;
 
     private Stream Unwrap()
     {
         var magic = new byte[GzipStream.Magic.Length];
-        byte[] head = magic[..source.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false)];
+        // Byte by byte: an interactive user's first line may be empty, and waits for its answer.
+        int have = source.Read(magic, 0, 1);
+        if (have == 1 && magic[0] == GzipStream.Magic[0])
+            have += source.Read(magic, 1, 1);
+        byte[] head = magic[..have];
         return head.AsSpan().SequenceEqual(GzipStream.Magic)
             ? new GzipStream(head, source)
             : new JoinedStream(new MemoryStream(head), source);

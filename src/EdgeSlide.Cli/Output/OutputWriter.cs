@@ -9,7 +9,6 @@ namespace EdgeSlide.Cli.Output;
 /// <summary>Standard output as buffered UTF-8 bytes, with a JSON writer on the same buffer.</summary>
 internal sealed class OutputWriter : IDisposable
 {
-    private readonly Stream _stream = Console.OpenStandardOutput();
     private readonly ArrayBufferWriter<byte> _buffer = new(1 << 16);
     private Utf8JsonWriter? _json;
 
@@ -49,14 +48,9 @@ internal sealed class OutputWriter : IDisposable
     {
         if (_buffer.WrittenCount == 0)
             return;
-        _stream.Write(_buffer.WrittenSpan);
+        StandardStreams.Write(_buffer.WrittenSpan);
         _buffer.ResetWrittenCount();
-        _stream.Flush();
     }
 
-    public void Dispose()
-    {
-        _json?.Dispose();
-        _stream.Dispose();
-    }
+    public void Dispose() => _json?.Dispose();
 }

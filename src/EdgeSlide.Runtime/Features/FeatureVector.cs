@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using EdgeSlide.Kernels;
 
 namespace EdgeSlide.Features;
 
@@ -50,7 +51,7 @@ internal sealed unsafe class FeatureVector : IDisposable
             sorted &= Ids[i - 1] < Ids[i];
         if (sorted)
             return;
-        new Span<int>(Ids, Count).Sort(new Span<float>(Values, Count));
+        PairSort.Ascending(Ids, Values, Count);
         int kept = 0;
         for (int i = 1; i < Count; i++)
         {

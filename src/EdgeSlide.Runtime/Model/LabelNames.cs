@@ -35,6 +35,8 @@ internal sealed unsafe class LabelNames
         }
         if (offsets.Pointer[0] != 0 || previous != text.Length)
             throw file.Error(ModelError.BadLabels, $"label offsets do not end at the text's {text.Length} bytes");
+        if (text.Length > int.MaxValue)
+            throw file.Error(ModelError.BadLabels, $"{text.Length} bytes of label names are more than 2 GiB");
         // A name with a control character could forge lines of output or drive the terminal.
         if (!Utf8.IsValid(text.Span) || text.Span.ContainsAnyInRange((byte)0, (byte)0x1F) || text.Span.Contains((byte)0x7F))
             throw file.Error(ModelError.BadLabels, "a label is not plain UTF-8 text");

@@ -32,6 +32,9 @@ internal sealed record SelectorOptions
     /// <summary>A row's vote for each of its true labels.</summary>
     public float TrueVote { get; init; } = 1f;
 
+    /// <summary>At most about this many training rows are scored by the network; the rest vote for their true labels only.</summary>
+    public int ScoredRows { get; init; } = 600_000;
+
     public ulong Seed { get; init; } = 1;
 
     public void Validate()
@@ -42,6 +45,7 @@ internal sealed record SelectorOptions
         Require(HiddenBits is >= 1 and <= SimHash.MaxBits, $"a table has 1 to {SimHash.MaxBits} bits");
         Require(FeatureBuckets || HiddenTables > 0, "a selector needs feature buckets or hidden tables");
         Require(VoteBlend is null or (>= 0f and <= 1000f), "the vote blend must be 0 to 1000");
+        Require(ScoredRows >= 0, "the number of scored rows must not be negative");
         Require(TopVote >= 0f && NextVote >= 0f && TrueVote >= 0f && TopVote + NextVote + TrueVote > 0f, "votes must not be negative, and not all zero");
     }
 

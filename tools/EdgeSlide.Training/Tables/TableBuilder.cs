@@ -103,20 +103,34 @@ internal static class TableBuilder
             _sums[label] += vote;
         }
 
+        /// <summary>The labels with the largest sums, largest first, the lower id where sums are equal; then starts anew.</summary>
         public (int[] Ids, float[] Votes) TakeLargest(int cap)
         {
             double total = 0;
+            int count = 0;
+            var ids = new int[Math.Min(cap, _touched.Count)];
             foreach (int label in _touched)
+            {
                 total += _sums[label];
-            // The lower id where sums are equal: the tables must not depend on the order of threads.
-            _touched.Sort((a, b) => _sums[a] != _sums[b] ? _sums[b].CompareTo(_sums[a]) : a.CompareTo(b));
-            int count = Math.Min(cap, _touched.Count);
-            int[] ids = [.. _touched.Take(count)];
-            float[] votes = [.. ids.Select(id => (float)(_sums[id] / (total + Prior)))];
+                // Sorted insertion: almost every label fails its first comparison. The tables must not depend on the
+                // order in which threads met the labels, hence the ids break ties.
+                int at = count < ids.Length ? count++ : ids.Length;
+                if (at == ids.Length && !Before(label, ids[at - 1]))
+                    continue;
+                at = Math.Min(at, ids.Length - 1);
+                for (; at > 0 && Before(label, ids[at - 1]); at--)
+                    ids[at] = ids[at - 1];
+                ids[at] = label;
+            }
+            var votes = new float[ids.Length];
+            for (int i = 0; i < votes.Length; i++)
+                votes[i] = (float)(_sums[ids[i]] / (total + Prior));
             foreach (int label in _touched)
                 _sums[label] = 0f;
             _touched.Clear();
             return (ids, votes);
         }
+
+        private bool Before(int a, int b) => _sums[a] > _sums[b] || (_sums[a] == _sums[b] && a < b);
     }
 }

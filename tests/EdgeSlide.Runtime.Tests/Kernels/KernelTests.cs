@@ -1,0 +1,180 @@
+using EdgeSlide.Kernels;
+using EdgeSlide.Runtime.Tests.Support;
+
+namespace EdgeSlide.Runtime.Tests.Kernels;
+
+/// <summary>Every kernel that runs here against the scalar reference, bit for bit.</summary>
+public sealed unsafe class KernelTests
+{
+    private const int Longest = 1024;
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Dot_is_exact_at_every_padded_length_and_from_unaligned_starts(string kernel)
+    {
+        var random = new Random(1);
+        using var a = new NativeBuffer<sbyte>(Longest + 64);
+        using var b = new NativeBuffer<sbyte>(Longest + 64);
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            foreach (int offset in new[] { 0, 1, 3, 16, 31, 63 })
+            {
+                Fill(a.Span, random);
+                Fill(b.Span, random);
+                int expected = NaiveDot(a.Span.Slice(offset, length), b.Span.Slice(63 - offset, length));
+                Assert.Equal(expected, Run(kernel, new DotCall(a.Pointer + offset, b.Pointer + 63 - offset, length)));
+            }
+        }
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Dot_is_exact_at_the_extremes_where_narrow_sums_would_saturate(string kernel)
+    {
+        using var a = new NativeBuffer<sbyte>(Longest);
+        using var b = new NativeBuffer<sbyte>(Longest);
+        foreach ((sbyte x, sbyte y) in new (sbyte, sbyte)[] { (127, 127), (-127, 127), (127, -127), (-127, -127), (0, 127), (-127, 0), (1, -127) })
+        {
+            a.Span.Fill(x);
+            b.Span.Fill(y);
+            for (int length = 64; length <= Longest; length += 64)
+                Assert.Equal(x * y * length, Run(kernel, new DotCall(a.Pointer, b.Pointer, length)));
+        }
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Dot_does_not_overflow_at_the_widest_hidden_layer(string kernel)
+    {
+        const int Widest = 1 << 16;
+        using var a = new NativeBuffer<sbyte>(Widest);
+        using var b = new NativeBuffer<sbyte>(Widest);
+        a.Span.Fill(-127);
+        b.Span.Fill(127);
+        Assert.Equal(-127 * 127 * Widest, Run(kernel, new DotCall(a.Pointer, b.Pointer, Widest)));
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Four_dots_at_once_equal_four_dots(string kernel)
+    {
+        var random = new Random(2);
+        using var rows = new NativeBuffer<sbyte>(4 * (Longest + 64));
+        using var vector = new NativeBuffer<sbyte>(Longest + 64);
+        int* results = stackalloc int[5];
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            foreach (bool extreme in new[] { false, true })
+            {
+                int offset = random.Next(64);
+                if (extreme)
+                    FillExtremes(rows.Span, random);
+                else
+                    Fill(rows.Span, random);
+                Fill(vector.Span, random);
+                sbyte* x = vector.Pointer + offset;
+                // Rows in no order, one of them twice, each from a start of its own.
+                sbyte*[] starts = [rows.Pointer + 2 * length + offset, rows.Pointer + 7, rows.Pointer + length, rows.Pointer + 7];
+                results[4] = 12345;
+                Run(kernel, new Dot4Call(starts, x, length, results));
+                for (int r = 0; r < 4; r++)
+                    Assert.Equal(NaiveDot(new ReadOnlySpan<sbyte>(starts[r], length), new ReadOnlySpan<sbyte>(x, length)), results[r]);
+                Assert.Equal(12345, results[4]);
+            }
+        }
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Weighted_sums_are_exact_for_odd_and_even_counts_at_every_padded_length(string kernel)
+    {
+        var random = new Random(3);
+        const int Rows = 40;
+        using var rows = new NativeBuffer<sbyte>(Rows * Longest + 64);
+        using var ids = new NativeBuffer<int>(64);
+        using var coefficients = new NativeBuffer<short>(64);
+        using var results = new NativeBuffer<int>(Longest + 16);
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            foreach (int count in new[] { 0, 1, 2, 3, 16, 17, 33 })
+            {
+                int offset = random.Next(64);
+                Fill(rows.Span, random);
+                for (int i = 0; i < count; i++)
+                {
+                    ids.Pointer[i] = random.Next(Rows);
+                    coefficients.Pointer[i] = (short)random.Next(-short.MaxValue, short.MaxValue + 1);
+                }
+                results.Span.Fill(int.MinValue);
+                Run(kernel, new WeightedSumCall(rows.Pointer + offset, length, ids.Pointer, coefficients.Pointer, count, results.Pointer, length));
+                for (int j = 0; j < length; j++)
+                {
+                    int expected = 0;
+                    for (int i = 0; i < count; i++)
+                        expected += coefficients.Pointer[i] * rows.Pointer[offset + ids.Pointer[i] * length + j];
+                    Assert.Equal(expected, results.Pointer[j]);
+                }
+                Assert.All(results.Span[length..].ToArray(), beyond => Assert.Equal(int.MinValue, beyond));
+            }
+        }
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Weighted_sums_reach_the_limit_of_their_accumulators(string kernel)
+    {
+        const int Length = 64, Count = 515; // 515 * 32767 * 127 is just below 2^31.
+        using var rows = new NativeBuffer<sbyte>(Length);
+        using var ids = new NativeBuffer<int>(Count);
+        using var coefficients = new NativeBuffer<short>(Count);
+        using var results = new NativeBuffer<int>(Length);
+        for (int i = 0; i < Length; i++)
+            rows.Pointer[i] = (sbyte)(i % 2 == 0 ? 127 : -127);
+        coefficients.Span.Fill(short.MaxValue);
+        Run(kernel, new WeightedSumCall(rows.Pointer, Length, ids.Pointer, coefficients.Pointer, Count, results.Pointer, Length));
+        for (int j = 0; j < Length; j++)
+            Assert.Equal((j % 2 == 0 ? 1 : -1) * Count * short.MaxValue * 127, results.Pointer[j]);
+        coefficients.Span.Fill(-short.MaxValue);
+        Run(kernel, new WeightedSumCall(rows.Pointer, Length, ids.Pointer, coefficients.Pointer, Count, results.Pointer, Length));
+        Assert.Equal(-Count * short.MaxValue * 127, results.Pointer[0]);
+    }
+
+    private static int NaiveDot(ReadOnlySpan<sbyte> a, ReadOnlySpan<sbyte> b)
+    {
+        int sum = 0;
+        for (int i = 0; i < a.Length; i++)
+            sum += a[i] * b[i];
+        return sum;
+    }
+
+    private static void Fill(Span<sbyte> values, Random random)
+    {
+        foreach (ref sbyte value in values)
+            value = (sbyte)random.Next(-127, 128);
+    }
+
+    private static void FillExtremes(Span<sbyte> values, Random random)
+    {
+        foreach (ref sbyte value in values)
+            value = (sbyte)(random.Next(2) == 0 ? -127 : 127);
+    }
+
+    private static int Run(string kernel, IKernelVisitor<int> call) => KernelSelector.Dispatch(kernel, call);
+
+    private sealed class DotCall(sbyte* a, sbyte* b, int length) : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel => TKernel.Dot(a, b, length);
+    }
+
+    private sealed class Dot4Call(sbyte*[] rows, sbyte* vector, int length, int* results) : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel
+        {
+            TKernel.Dot4(rows[0], rows[1], rows[2], rows[3], vector, length, results);
+            return 0;
+        }
+    }
+
+    private sealed class WeightedSumCall(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel
+        {
+            TKernel.WeightedSum(rows, stride, ids, coefficients, count, results, length);
+            return 0;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+using System.Runtime.CompilerServices;
+using EdgeSlide.Model;
+using EdgeSlide.Runtime.Tests.Support;
+
+namespace EdgeSlide.Runtime.Tests.Model;
+
+public sealed class FormatTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void The_checksum_is_crc32c()
+    {
+        Assert.Equal(0xE3069283u, Crc32C.Compute("123456789"u8)); // The check value of the catalogues.
+        Assert.Equal(0x8A9136AAu, Crc32C.Compute(new byte[32])); // RFC 3720, B.4.
+        byte[] ascending = [.. Enumerable.Range(0, 32).Select(i => (byte)i)];
+        Assert.Equal(0x46DD794Eu, Crc32C.Compute(ascending));
+        for (int cut = 0; cut <= 32; cut++)
+            Assert.Equal(0x46DD794Eu, ~Crc32C.Append(Crc32C.Append(~0u, ascending.AsSpan(0, cut)), ascending.AsSpan(cut)));
+    }
+
+    [Fact]
+    public void Records_have_the_sizes_of_the_specification()
+    {
+        Assert.Equal(64, Unsafe.SizeOf<FileHeader>());
+        Assert.Equal(32, Unsafe.SizeOf<SectionEntry>());
+        Assert.Equal(32, Unsafe.SizeOf<NetworkHeader>());
+        Assert.Equal(32, Unsafe.SizeOf<LayerRecord>());
+        Assert.Equal(32, Unsafe.SizeOf<SelectorHeader>());
+        Assert.Equal(32, Unsafe.SizeOf<SourceRecord>());
+        Assert.Equal(64, Unsafe.SizeOf<FeaturizerRecord>());
+    }
+
+    [Fact]
+    public void A_file_begins_with_the_signature_and_its_sections_are_aligned()
+    {
+        byte[] file = GoldenModelTests.Bytes;
+        Assert.Equal([0x89, (byte)'E', (byte)'S', (byte)'L', (byte)'I', (byte)'D', (byte)'E', 0x0A], file[..8]);
+        foreach (SectionEntry entry in ModelBytes.Table(file))
+            Assert.Equal(0ul, entry.Offset % 64);
+        Assert.Equal(0, file.Length % 64);
+    }
+
+    [Fact]
+    public void Label_names_of_more_than_two_gigabytes_are_refused()
+    {
+        // The names' section is stretched over a hole in the file, which costs nothing.
+        const long Names = (1L << 31) + 64;
+        byte[] model = GoldenModelTests.Bytes;
+        ref SectionEntry entry = ref ModelBytes.Table(model)[ModelBytes.IndexOf(model, SectionKind.LabelText)];
+        entry.Length = (ulong)Names;
+        long length = (long)entry.Offset + Names;
+        ModelBytes.Section<uint>(model, SectionKind.LabelOffsets)[^1] = (uint)Names;
+        ModelBytes.Header(model).FileLength = (ulong)length;
+        string path = _folder.Write("model", ModelBytes.Reseal(model));
+        using (var stream = new FileStream(path, FileMode.Open))
+            stream.SetLength(length);
+        var error = Assert.Throws<ModelFormatException>(() => EdgeSlideModel.Open(path, verifyChecksums: false));
+        Assert.Equal(ModelError.BadLabels, error.Error);
+    }
+}
