@@ -153,7 +153,7 @@ head -n 2 /tmp/progress | sed 's/^/HIL-NOTE progress| /'
 falls=$(tr -d '\n' </tmp/levels | sed 's/10/F/g' | tr -cd F | wc -c)
 note "levels seen by the simulator: $(tr -d '\n' </tmp/levels)"
 # A poll may miss one on a busy machine; the kernel's trace below misses none.
-if [ "$falls" -ge 10 ]; then echo "HIL-OK trigger: $falls of 20 falling edges seen polling the simulated line"; else bad "trigger: $falls of 20 falling edges seen polling the simulated line"; fi
+if [ "$falls" -ge 10 ]; then echo "HIL-OK trigger: $falls falling edges seen polling the simulated line (20 pulses and the release)"; else bad "trigger: only $falls falling edges seen polling the simulated line (20 pulses and the release)"; fi
 # The kernel's trace of the line: 20 pulses, none shorter than 150 ms, window starts and ends 0.5 s apart
 awk '/gpio_value:/ && / set / { split($0, part, /gpio_value: /); sub(/.* /, "", part[1]); for (i = 1; i <= NF; i++) if ($i ~ /^[0-9]+\.[0-9]+:$/) t = $i + 0
     value = $NF; if (seen && value == 0 && last == 1) { falls++; fall[falls] = t } if (value == 1 && last == 0 && falls && t - fall[falls] < 0.15) short++; last = value; seen = 1 }
