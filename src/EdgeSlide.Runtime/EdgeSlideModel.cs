@@ -117,6 +117,8 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         View<byte> json = file.GetAll<byte>(SectionKind.Provenance);
         if (json.Length > 1 << 20)
             throw file.Error(ModelError.BadProvenance, "the provenance is larger than 1 MiB");
+        if (!System.Text.Unicode.Utf8.IsValid(json.Span))
+            throw file.Error(ModelError.BadProvenance, "the provenance is not UTF-8");
         try
         {
             var reader = new Utf8JsonReader(json.Span);
@@ -138,6 +140,8 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         Func<SelectorHeader, SelectorHeader>? adjust, out int labelCount)
     {
         NetworkHeader header = file.GetRecord<NetworkHeader>(SectionKind.Network, 0, out ReadOnlySpan<byte> rest);
+        if (header.Reserved0 != 0 || header.Reserved1 != 0 || header.Reserved2 != 0 || header.Reserved3 != 0)
+            throw file.Error(ModelError.BadShape, "the network's reserved bytes are not zero");
         if (header.LayerCount is 0 or > ModelFormat.MaxLayers)
             throw file.Error(ModelError.BadShape, $"a network of {header.LayerCount} layers is impossible");
         if (rest.Length != (int)header.LayerCount * sizeof(LayerRecord))

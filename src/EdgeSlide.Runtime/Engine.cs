@@ -24,7 +24,7 @@ internal abstract unsafe class Engine : IDisposable
 
     public FeatureVector Features { get; } = new();
 
-    public PredictionCost Cost { get; protected set; }
+    public PredictionCost Cost { get; set; }
 
     /// <summary>Runs <see cref="Features"/> through the network; writes at most k best answers, best first.</summary>
     public abstract int Run(PredictionMode mode, bool probabilities, Span<Prediction> top);

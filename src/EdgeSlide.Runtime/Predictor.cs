@@ -94,7 +94,10 @@ public sealed class Predictor : IDisposable
     internal int Run(Span<Prediction> top)
     {
         if (_engine.Features.Count == 0)
+        {
+            _engine.Cost = default;
             return 0;
+        }
         int count = _engine.Run(Mode, Probabilities, top);
         for (int i = 0; i < count; i++)
         {

@@ -104,7 +104,8 @@ internal sealed unsafe class Featurizer
                 break;
             case FeaturizerKind.Context:
                 Span<int> tokens = stackalloc int[MaxBagWindow];
-                FromContext(LastTokens(utf8, tokens[..ContextLength]), output);
+                ReadOnlySpan<int> last = LastTokens(utf8, tokens[..ContextLength]);
+                FromContext(last, last.Length, output);
                 return;
             default:
                 throw new InputException("this model takes numbers, not text");
@@ -112,7 +113,7 @@ internal sealed unsafe class Featurizer
         Finish(output);
     }
 
-    /// <summary>Token ids of the end of a text, oldest first; at most as many as <paramref name="window"/> holds.</summary>
+    /// <summary>Token ids of the end of a text, oldest first; at most as many as <paramref name="window"/> holds. Words to be left out are -1.</summary>
     public ReadOnlySpan<int> LastTokens(ReadOnlySpan<byte> utf8, Span<int> window)
     {
         int count = 0;
@@ -121,15 +122,12 @@ internal sealed unsafe class Featurizer
         var reader = new TokenReader(utf8, _record.Tokenizer, _record.HashSeed);
         while (reader.TryRead(out ulong hash))
         {
-            int id = TokenId(hash);
-            if (id < 0)
-                continue;
             if (count == window.Length)
             {
                 window[1..].CopyTo(window);
                 count--;
             }
-            window[count++] = id;
+            window[count++] = TokenId(hash);
         }
         return window[..count];
     }

@@ -56,7 +56,7 @@ internal sealed unsafe class LayerSelector
     {
         SelectorHeader header = file.GetRecord<SelectorHeader>(SectionKind.Selector, layer, out ReadOnlySpan<byte> rest);
         header = adjust?.Invoke(header) ?? header;
-        if (header.SourceCount is 0 or > ModelFormat.MaxSources || header.Budget is 0 or > MaxBudget || header.Pays > 1)
+        if (header.SourceCount is 0 or > ModelFormat.MaxSources || header.Budget is 0 or > MaxBudget || header.Pays > 1 || header.Reserved0 != 0 || header.Reserved1 != 0)
             throw file.Error(ModelError.BadHash, $"layer {layer}: a selector with {header.SourceCount} sources and a budget of {header.Budget} is impossible");
         if (!float.IsFinite(header.VoteBlend) || header.VoteBlend < 0f)
             throw file.Error(ModelError.BadNumber, $"layer {layer}: the vote blend is not a usable number");
@@ -74,6 +74,8 @@ internal sealed unsafe class LayerSelector
         string where = $"layer {layer}, source {part}";
         if (!float.IsFinite(record.Weight) || !float.IsFinite(record.VoteScale) || !(record.Weight > 0f) || !(record.VoteScale > 0f) || !float.IsFinite(record.Weight * record.VoteScale))
             throw file.Error(ModelError.BadNumber, $"{where}: the vote scale is not a usable number");
+        if (record.Reserved != 0)
+            throw file.Error(ModelError.BadHash, $"{where}: reserved bytes are not zero");
         SimHash simHash = default;
         switch (record.Kind)
         {

@@ -37,9 +37,13 @@ internal sealed unsafe class LabelNames
             throw file.Error(ModelError.BadLabels, $"label offsets do not end at the text's {text.Length} bytes");
         if (text.Length > int.MaxValue)
             throw file.Error(ModelError.BadLabels, $"{text.Length} bytes of label names are more than 2 GiB");
-        // A name with a control character could forge lines of output or drive the terminal.
-        if (!Utf8.IsValid(text.Span) || text.Span.ContainsAnyInRange((byte)0, (byte)0x1F) || text.Span.Contains((byte)0x7F))
+        if (!Utf8.IsValid(text.Span) || HasControls(text.Span))
             throw file.Error(ModelError.BadLabels, "a label is not plain UTF-8 text");
+        foreach (uint offset in offsets.Span)
+        {
+            if (offset < text.Length && (text.Pointer[offset] & 0xC0) == 0x80)
+                throw file.Error(ModelError.BadLabels, "a label begins within a character");
+        }
         return new LabelNames(count, offsets, text);
     }
 
@@ -67,12 +71,26 @@ internal sealed unsafe class LabelNames
         for (int i = 0; i < names.Count; i++)
         {
             byte[] utf8 = Encoding.UTF8.GetBytes(names[i]);
-            if (utf8.AsSpan().ContainsAnyInRange((byte)0, (byte)0x1F) || utf8.AsSpan().Contains((byte)0x7F))
+            if (HasControls(utf8))
                 throw new ArgumentException($"label {i} contains a control character");
             text.Write(utf8);
             offsets[i + 1] = checked((uint)text.Length);
         }
         yield return SectionContent.Of(SectionKind.LabelOffsets, 0, 0, offsets);
         yield return new SectionContent(SectionKind.LabelText, 0, 0, text.ToArray());
+    }
+
+    /// <summary>Control characters (C0, DEL, C1) in a name could forge lines of output or drive the terminal.</summary>
+    private static bool HasControls(ReadOnlySpan<byte> utf8)
+    {
+        if (utf8.ContainsAnyInRange((byte)0, (byte)0x1F) || utf8.Contains((byte)0x7F))
+            return true;
+        // C1 controls, U+0080 to U+009F, are C2 80 to C2 9F.
+        for (int at; (at = utf8.IndexOf((byte)0xC2)) >= 0 && at + 1 < utf8.Length; utf8 = utf8[(at + 1)..])
+        {
+            if (utf8[at + 1] < 0xA0)
+                return true;
+        }
+        return false;
     }
 }
