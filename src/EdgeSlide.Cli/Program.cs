@@ -1,6 +1,7 @@
 using System.CommandLine;
 using EdgeSlide.Cli;
 using EdgeSlide.Cli.Commands;
+using EdgeSlide.Energy;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 
@@ -12,6 +13,8 @@ var root = new RootCommand("""
       edgeslide eval model.eslide test.tsv.gz
       edgeslide bench model.eslide test.tsv.gz --json
       edgeslide info model.eslide
+      edgeslide sensors
+      edgeslide energy model.eslide test.tsv.gz --plot power.html
 
     Exit codes: 0 done, 1 failure, 2 wrong usage, 3 unusable model, 4 bad input, 5 hardware not available,
     130 interrupted, 141 output closed by its reader.
@@ -21,6 +24,8 @@ var root = new RootCommand("""
     EvalCommand.Create(),
     BenchCommand.Create(),
     InfoCommand.Create(),
+    SensorsCommand.Create(),
+    EnergyCommand.Create(),
 };
 
 StandardStreams.FindClosed();
@@ -42,6 +47,7 @@ catch (Exception e)
         CommandException command => (command.ExitCode, command.Message),
         ModelFormatException => (ExitCodes.BadModel, e.Message),
         InputException => (ExitCodes.BadInput, e.Message),
+        EnergyException => (ExitCodes.Unavailable, e.Message),
         NotSupportedException => (ExitCodes.Usage, e.Message),
         IOException or UnauthorizedAccessException => (ExitCodes.Failure, e.Message),
         OutOfMemoryException => (ExitCodes.Failure, "not enough memory"),

@@ -37,6 +37,12 @@ internal static class CommonOptions
         return option;
     }
 
+    public static Option<string> SysfsRoot() => new("--sysfs-root")
+    {
+        Description = "Where to look for /sys and /proc: a copied tree instead of this machine's.",
+        DefaultValueFactory = _ => "/",
+    };
+
     public static Option<int> Positive(string name, string description, int value, int maximum = int.MaxValue)
     {
         var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => value };

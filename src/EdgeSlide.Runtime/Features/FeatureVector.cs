@@ -51,7 +51,7 @@ internal sealed unsafe class FeatureVector : IDisposable
             sorted &= Ids[i - 1] < Ids[i];
         if (sorted)
             return;
-        SmallSort.Sort(Ids, Values, Count);
+        PairSort.Ascending(Ids, Values, Count);
         int kept = 0;
         for (int i = 1; i < Count; i++)
         {

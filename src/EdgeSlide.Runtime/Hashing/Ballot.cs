@@ -201,17 +201,20 @@ internal sealed unsafe class Ballot : IDisposable
     /// <summary>Fills the rest of the budget with the lowest ids among those whose votes equal the threshold.</summary>
     private int BreakTies(int threshold, int count, int elected, int budget, int* ids, float* votes)
     {
+        // Ids turned round, so that the lowest are the largest and the same bisection finds them.
         int tied = 0;
         for (int i = 0; i < count; i++)
         {
             if (_tally[i] == threshold)
-                _touched[tied++] = _touched[i];
+                _tally[tied++] = ModelFormat.MaxWidth - (int)_touched[i];
         }
-        SmallSort.Sort(_touched, tied);
-        for (int i = 0; i < tied && elected < budget; i++, elected++)
+        int limit = elected + tied > budget ? Threshold(_tally, tied, budget - elected) : 0;
+        for (int i = 0; i < tied; i++)
         {
-            ids[elected] = (int)_touched[i];
-            votes[elected] = BitConverter.Int32BitsToSingle(threshold);
+            if (_tally[i] <= limit)
+                continue;
+            ids[elected] = ModelFormat.MaxWidth - _tally[i];
+            votes[elected++] = BitConverter.Int32BitsToSingle(threshold);
         }
         return elected;
     }

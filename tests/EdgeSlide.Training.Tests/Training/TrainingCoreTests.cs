@@ -113,7 +113,7 @@ public sealed class TrainingCoreTests
         const int Draws = 200;
         for (int draw = 0; draw < Draws; draw++)
         {
-            Network sampled = OneStep(options with { Mode = OutputMode.Sampled, RandomNegatives = 120 }, data, 1, seed: draw);
+            Network sampled = OneStep(options with { Mode = OutputMode.Sampled, RandomNegatives = 120 }, data, 1, seed: draw * 1000);
             for (int i = 0; i < mean.Length; i++)
                 mean[i] += (sampled.Layers[0].Weights[i] - start.Layers[0].Weights[i]) / (double)Draws;
         }

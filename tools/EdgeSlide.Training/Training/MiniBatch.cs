@@ -31,6 +31,9 @@ internal sealed class MiniBatch(Dataset data, int capacity)
 
     internal ReadOnlySpan<int> Labels(int row) => _data.RowLabels(_rows[row]);
 
+    /// <summary>Which row of the data set a row of the batch is.</summary>
+    internal int Row(int row) => _rows[row];
+
     internal int DistinctFeature(int slot) => _distinct[slot];
 
     internal ReadOnlySpan<int> RowsOf(int slot) =>

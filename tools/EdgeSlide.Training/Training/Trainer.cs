@@ -12,7 +12,7 @@ namespace EdgeSlide.Training.Training;
 /// </summary>
 public sealed class Trainer
 {
-    private const int CheckpointVersion = 1;
+    private const int CheckpointVersion = 2;
 
     private readonly TrainerOptions _options;
     private readonly Dataset _data;
@@ -67,12 +67,16 @@ public sealed class Trainer
         int threads = _options.Threads == 0 ? Environment.ProcessorCount : _options.Threads;
         using WorkerTeam team = new(threads);
         using TrainingCore core = new(_options, _data, team);
+        using LikelyLabels? tables = _options.Mode == OutputMode.Sampled && _options.TableNegatives > 0
+            ? new LikelyLabels(_options, _data, _rows, team) : null;
+        RebuildSchedule rebuilds = new(
+            _options.TableRebuildSteps > 0 ? _options.TableRebuildSteps : (_batches + 2) / 3, _options.TableRebuildGrowth);
         Network best = core.CreateNetwork();
         Network current = _validation is null ? best : core.CreateNetwork();
         _history.Clear();
         (_epoch, _batch, _bestEpoch, _bestMetric, _steps, _activeSum) = (0, 0, 0, double.NegativeInfinity, 0, 0);
         if (_options.Resume && _options.CheckpointPath is not null && File.Exists(_options.CheckpointPath))
-            Load(core, best);
+            Load(core, tables, best);
 
         Stopwatch clock = Stopwatch.StartNew();
         long rowsDone = 0;
@@ -96,7 +100,9 @@ public sealed class Trainer
                 int first = _batch * _options.BatchSize;
                 ReadOnlySpan<int> rows = order.AsSpan(first, Math.Min(_options.BatchSize, order.Length - first));
                 ulong seed = Noise.Seed((ulong)_options.Seed, 3, ((ulong)_epoch << 32) + (uint)_batch);
-                double loss = core.Step(rows, seed, LearningRate(), choose: null);
+                if (tables is not null && rebuilds.IsDue(_steps))
+                    tables.Rebuild(core);
+                double loss = core.Step(rows, seed, LearningRate(), tables);
                 Check(loss);
                 epochLoss += loss;
                 counted++;
@@ -105,7 +111,7 @@ public sealed class Trainer
                 _steps++;
                 _batch++;
                 if (_options.CheckpointPath is not null && _options.CheckpointEvery > 0 && _batch % _options.CheckpointEvery == 0 && _batch < _batches)
-                    Save(core, best);
+                    Save(core, tables, best);
                 if (progress is not null && clock.Elapsed - lastReport > TimeSpan.FromMilliseconds(200))
                 {
                     lastReport = clock.Elapsed;
@@ -119,10 +125,10 @@ public sealed class Trainer
             _epoch++;
             _batch = 0;
             if (_options.CheckpointPath is not null)
-                Save(core, best);
+                Save(core, tables, best);
         }
         if (cancelled && _options.CheckpointPath is not null)
-            Save(core, best);
+            Save(core, tables, best);
         if (_bestEpoch == 0 || _validation is null)
             core.CopyTo(best);
         return new TrainingResult(best, _bestEpoch, [.. _history], clock.Elapsed, _activeSum / Math.Max(1, _steps), cancelled);
@@ -203,7 +209,7 @@ public sealed class Trainer
             _activeSum / Math.Max(1, _steps), validation);
     }
 
-    private void Save(TrainingCore core, Network best)
+    private void Save(TrainingCore core, LikelyLabels? tables, Network best)
     {
         using CheckpointWriter writer = new(_options.CheckpointPath!);
         writer.Write(CheckpointVersion);
@@ -223,6 +229,7 @@ public sealed class Trainer
             writer.Write<double>([r.Seconds, r.Loss, r.P1, r.P3, r.P5, r.Ndcg5]);
         }
         core.Save(writer);
+        tables?.Save(writer);
         bool keepsBest = _validation is not null && _bestEpoch > 0;
         writer.Write(keepsBest);
         if (keepsBest)
@@ -236,7 +243,7 @@ public sealed class Trainer
         writer.Commit();
     }
 
-    private void Load(TrainingCore core, Network best)
+    private void Load(TrainingCore core, LikelyLabels? tables, Network best)
     {
         using CheckpointReader reader = new(_options.CheckpointPath!);
         reader.Expect(CheckpointVersion, "version");
@@ -258,6 +265,7 @@ public sealed class Trainer
             _history.Add(new ValidationResult(epoch, r[0], r[1], r[2], r[3], r[4], r[5]));
         }
         core.Load(reader);
+        tables?.Load(reader);
         if (reader.Read<bool>())
         {
             foreach (NetworkLayer layer in best.Layers)

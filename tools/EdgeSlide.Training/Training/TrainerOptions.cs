@@ -10,6 +10,16 @@ public enum OutputMode
     Full = 1,
 }
 
+/// <summary>What opens the buckets of the tables of likely labels.</summary>
+public enum TableKeys
+{
+    /// <summary>Every input feature: sparse inputs.</summary>
+    Features = 0,
+
+    /// <summary>SimHash of the last hidden vector: dense inputs.</summary>
+    HiddenVector = 1,
+}
+
 public enum OutputLoss
 {
     /// <summary>Cross entropy against the true labels of a row, each with probability 1 / their number.</summary>
@@ -58,6 +68,14 @@ public sealed record TrainerOptions
 
     /// <summary>Labels kept per bucket of those tables.</summary>
     public int TableBucketSize { get; init; } = 8;
+
+    public TableKeys TableKeys { get; init; } = TableKeys.Features;
+
+    /// <summary>Steps from the first to the second filling of those tables; 0 takes a third of an epoch. Further gaps grow.</summary>
+    public int TableRebuildSteps { get; init; }
+
+    /// <summary>By how much each gap between rebuilds is longer than the one before.</summary>
+    public float TableRebuildGrowth { get; init; } = 1.6f;
 
     public float LearningRate { get; init; } = 2e-3f;
 
@@ -124,6 +142,7 @@ public sealed record TrainerOptions
         Require(Epochs > 0, "epochs must be positive");
         Require(BatchSize is > 0 and <= 65_536, "batch size must be 1 to 65536");
         Require(RandomNegatives >= 0 && TableNegatives >= 0 && TableBucketSize > 0, "numbers of negatives must not be negative");
+        Require(TableRebuildSteps >= 0 && TableRebuildGrowth is >= 1 and <= 1000, "gaps between table rebuilds must not be negative and not shrink");
         Require(float.IsFinite(LearningRate) && LearningRate > 0, "learning rate must be positive");
         Require(float.IsFinite(OutputRateScale) && OutputRateScale > 0, "output rate scale must be positive");
         Require(WarmUp is >= 0 and < 1, "warm-up must be at least 0 and below 1");

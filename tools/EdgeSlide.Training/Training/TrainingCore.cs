@@ -9,7 +9,7 @@ namespace EdgeSlide.Training.Training;
 /// tiles of rows or of labels that nobody else touches, and every sum runs in a fixed order, so that a result is bit-identical
 /// for any number of threads:
 /// <list type="number">
-/// <item>rows: embeddings are added up, hidden layers follow;</item>
+/// <item>rows: embeddings are added up, hidden layers follow; then the active set is chosen;</item>
 /// <item>labels: logits of the active set, Z = H W_A^T [rows x active];</item>
 /// <item>rows: Z becomes the loss's gradient dZ, and dH = dZ W_A;</item>
 /// <item>labels: dW_A = dZ^T H, applied at once (no gradient matrix is kept);</item>
@@ -60,6 +60,8 @@ internal sealed unsafe class TrainingCore : IDisposable
     private AdamStep _step;
     private AdamStep _outputStep;
     private ulong _dropoutSeed;
+    private float _hiddenDropout;
+    private LikelyLabels? _tables;
     private int _chunkStart;
     private int _chunkCount;
     private int _logitStride;
@@ -140,26 +142,22 @@ internal sealed unsafe class TrainingCore : IDisposable
         long chunk = ChunkCapacity(options, (int)labels);
         bytes += (long)options.BatchSize * LogitStride((int)chunk) * sizeof(float);
         bytes += chunk * VectorMath.Pad(sizes[^1]) * sizeof(float);
-        return bytes + (labels * 4 * sizeof(int));
+        return bytes + (labels * 4 * sizeof(int)) + LikelyLabels.Bytes(options, features);
     }
 
     /// <summary>One step on the given rows; returns the mean loss of a row.</summary>
-    /// <param name="choose">Adds table labels to the active set, after the true labels; may be null.</param>
-    internal double Step(ReadOnlySpan<int> rows, ulong seed, float learningRate, Action<MiniBatch, ActiveSet>? choose)
+    /// <param name="tables">Where the rows look up hard negatives, and where their best evaluated labels are remembered; may be null.</param>
+    internal double Step(ReadOnlySpan<int> rows, ulong seed, float learningRate, LikelyLabels? tables)
     {
         _step = new AdamStep(learningRate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay);
         _outputStep = _step with { LearningRate = learningRate * _options.OutputRateScale };
         _dropoutSeed = Noise.Mix(seed);
+        _hiddenDropout = _options.HiddenDropout;
+        _tables = _options.Mode == OutputMode.Sampled ? tables : null;
         _batch.Load(rows, _options.FeatureDropout, Noise.Mix(seed + 1));
-        ChooseActive(seed + 2, choose);
         int rowTiles = Tiles(rows.Length, RowTile);
-        _team.Run(rowTiles, _forwardRows);
-        for (_layer = 1; _layer < _hidden.Length; _layer++)
-        {
-            DenseLayer layer = _dense[_layer - 1];
-            layer.Pack();
-            _team.Run(rowTiles, _hiddenForwardRows);
-        }
+        Forward(rowTiles);
+        ChooseActive(seed + 2);
         _layer = _hidden.Length - 1;
         OutputPass(rowTiles);
         BackwardPass(rowTiles);
@@ -169,7 +167,27 @@ internal sealed unsafe class TrainingCore : IDisposable
         return loss / rows.Length;
     }
 
-    private void ChooseActive(ulong seed, Action<MiniBatch, ActiveSet>? choose)
+    /// <summary>The last hidden vectors of up to a batch of rows, without dropout; valid until the next call or step.</summary>
+    internal float* Forward(ReadOnlySpan<int> rows, out int stride)
+    {
+        _hiddenDropout = 0;
+        _batch.Load(rows, 0, 0);
+        Forward(Tiles(rows.Length, RowTile));
+        stride = Output.Matrix.Stride;
+        return _hidden[^1].Items;
+    }
+
+    private void Forward(int rowTiles)
+    {
+        _team.Run(rowTiles, _forwardRows);
+        for (_layer = 1; _layer < _hidden.Length; _layer++)
+        {
+            _dense[_layer - 1].Pack();
+            _team.Run(rowTiles, _hiddenForwardRows);
+        }
+    }
+
+    private void ChooseActive(ulong seed)
     {
         if (_options.Mode == OutputMode.Full)
         {
@@ -186,7 +204,7 @@ internal sealed unsafe class TrainingCore : IDisposable
             foreach (int label in _batch.Labels(row))
                 _active.Add(label);
         }
-        choose?.Invoke(_batch, _active);
+        _tables?.Choose(_batch, _active, _hidden[^1].Items, Output.Matrix.Stride);
         _active.Draw(_options.RandomNegatives, seed);
     }
 
@@ -310,7 +328,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     /// <summary>ReLU and dropout in place: afterwards a hidden unit is positive exactly if it takes part.</summary>
     private void Activate(float* h, int stride, int layer, int row)
     {
-        float dropout = _options.HiddenDropout;
+        float dropout = _hiddenDropout;
         for (int i = 0; i < stride; i += VectorMath.Lanes)
             Vector512.Store(Vector512.Max(Vector512.Load(h + i), default), h + i);
         if (dropout == 0)
@@ -408,6 +426,7 @@ internal sealed unsafe class TrainingCore : IDisposable
             Accumulate(row, z);
         else
             VectorMath.AddAndMax(z, _offsets.Items, _logitStride);
+        Remember(row, z);
         float scale = _rowScale[row];
         VectorMath.ScaledExp(z, _rowMax[row], (float)(scale / _rowSum[row]), _logitStride);
         ReadOnlySpan<int> labels = _batch.Labels(row);
@@ -422,9 +441,49 @@ internal sealed unsafe class TrainingCore : IDisposable
             _rowLoss[row] += _rowMax[row] + Math.Log(_rowSum[row]);
     }
 
+    /// <summary>Tells the tables which evaluated labels the model ranks first for a row, unless labels come in chunks.</summary>
+    private void Remember(int row, float* z)
+    {
+        if (_tables is null || _chunkCount < _active.Count)
+            return;
+        Span<int> best = stackalloc int[LikelyLabels.AnswersPerRow];
+        Span<float> logits = stackalloc float[LikelyLabels.AnswersPerRow];
+        best.Fill(-1);
+        logits.Fill(float.NegativeInfinity);
+        // Drawn labels carry the correction in their logits; it says nothing about rank.
+        float correction = _options.Loss == OutputLoss.Softmax ? MathF.Log(_active.DrawnWeight) : 0;
+        int certain = _active.CertainCount;
+        for (int j = 0; j < _chunkCount; j += VectorMath.Lanes)
+        {
+            // Whole vectors first: hardly any holds a label that enters the list.
+            Vector512<float> v = Vector512.Load(z + j);
+            float threshold = logits[^1] + (j >= certain ? correction : 0);
+            if (Vector512.GreaterThanAll(Vector512.Create(threshold), v))
+                continue;
+            for (int i = j; i < Math.Min(j + VectorMath.Lanes, _chunkCount); i++)
+            {
+                float logit = z[i] - (i >= certain ? correction : 0);
+                int at = logits.Length;
+                for (; at > 0 && logit > logits[at - 1]; at--)
+                {
+                    if (at == logits.Length)
+                        continue;
+                    logits[at] = logits[at - 1];
+                    best[at] = best[at - 1];
+                }
+                if (at == logits.Length)
+                    continue;
+                logits[at] = logit;
+                best[at] = _active.PinnedIds[i];
+            }
+        }
+        best.CopyTo(_tables.Answers(_batch.Row(row)));
+    }
+
     private void SigmoidGradient(int row, float* z)
     {
         VectorMath.AddAndMax(z, _offsets.Items, _logitStride);
+        Remember(row, z);
         float scale = _rowScale[row];
         foreach (int label in _batch.Labels(row))
         {

@@ -4,7 +4,7 @@ using EdgeSlide.Training.Data;
 namespace EdgeSlide.Training.Featurization;
 
 /// <summary>Runs the device's featurizer over whole data sets, on all cores.</summary>
-internal static class Featurization
+internal static class FeaturizerExtensions
 {
     public static Dataset Featurize(this Featurizer featurizer, RawDataset raw)
     {

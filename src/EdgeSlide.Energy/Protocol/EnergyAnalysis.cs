@@ -1,0 +1,134 @@
+using System.Globalization;
+using EdgeSlide.Energy.Meter;
+using EdgeSlide.Energy.Sensors;
+
+namespace EdgeSlide.Energy.Protocol;
+
+/// <summary>Board state that belongs into the report.</summary>
+internal sealed record RunContext(string? Board, string? Governor, string? Trigger, string? Alignment)
+{
+    public static RunContext Capture(EnvironmentMonitor environment, GpioTrigger? trigger) =>
+        new(environment.Model, environment.Governor, trigger is null ? null : $"{trigger.Name}, {(trigger.Polarity == TriggerPolarity.Falling ? "falling" : "rising")} edge", null);
+}
+
+/// <summary>Turns a run and a recording into a report: energies per window, medians, intervals, and what to distrust.</summary>
+internal static class EnergyAnalysis
+{
+    public static EnergyReport Analyze(RunRecord run, Recording recording, MeasurementPlan plan, SamplingQuality quality, RunContext context)
+    {
+        Phase[] idle = [.. run.Phases.Where(p => p.Kind == PhaseKind.Idle)];
+        if (idle.Length < 2)
+            throw new EnergyException("the run has no idle baseline before and after its windows");
+        double[] idleWatts = [.. idle.Select(p => recording.Integrate(p.From, p.To).Joules / p.Seconds)];
+        double idlePower = (idleWatts[0] + idleWatts[^1]) / 2;
+
+        var windows = new List<WindowResult>();
+        foreach (Phase phase in run.Windows)
+        {
+            EnergyIntegral energy = recording.Integrate(phase.From, phase.To);
+            RequirePositive(energy.Joules, recording.Sensor);
+            windows.Add(new WindowResult(phase.Number, run.Variants[phase.Variant], run.SecondsAt(phase.From), phase.Seconds, phase.Inferences, energy.Joules,
+                energy.StandardError, energy.Joules / phase.Inferences * 1e6, (energy.Joules - (idlePower * phase.Seconds)) / phase.Inferences * 1e6,
+                energy.Samples, energy.MaxGap * 1e-9, phase.StartEvent, phase.EndEvent, phase.Environment));
+        }
+        VariantResult[] variants = [.. run.Variants.Select(name => Summarize(name, [.. windows.Where(w => w.Variant == name)], idlePower))];
+        double? ratio = null;
+        Interval? ratioInterval = null;
+        if (variants.Length == 2)
+        {
+            WindowResult[] a = [.. windows.Where(w => w.Variant == run.Variants[0]).OrderBy(w => w.Number)], b = [.. windows.Where(w => w.Variant == run.Variants[1]).OrderBy(w => w.Number)];
+            ratio = variants[0].GrossMedianMicrojoules / variants[1].GrossMedianMicrojoules;
+            ratioInterval = Statistics.MedianRatioInterval(PerInference(a), Errors(a), PerInference(b), Errors(b));
+        }
+        return new EnergyReport(run, recording, windows, context)
+        {
+            Sensor = recording.Sensor,
+            Started = run.Started,
+            Plan = plan,
+            Quality = quality,
+            Variants = variants,
+            Ratio = ratio,
+            RatioInterval = ratioInterval,
+            IdlePowerWatts = idlePower,
+            IdlePowerBeforeWatts = idleWatts[0],
+            IdlePowerAfterWatts = idleWatts[^1],
+            Flags = [.. Flags(run, windows, variants, idleWatts, plan, quality)],
+        };
+    }
+
+    /// <summary>Power that is not positive is a wiring fault, never an energy.</summary>
+    public static void RequirePositive(double joules, SensorInfo sensor)
+    {
+        if (!(joules > 0) || !double.IsFinite(joules))
+        {
+            throw new EnergyException(string.Create(CultureInfo.InvariantCulture,
+                $"sensor {sensor.Id} measured {joules:G4} J in a window, which cannot be: the shunt is wired the wrong way round, or nothing is connected behind it"));
+        }
+    }
+
+    private static VariantResult Summarize(string name, WindowResult[] windows, double idlePower)
+    {
+        double[] gross = PerInference(windows), errors = Errors(windows), net = [.. windows.Select(w => w.NetMicrojoules)];
+        double seconds = windows.Sum(w => w.Seconds);
+        long inferences = windows.Sum(w => w.Inferences);
+        return new VariantResult(name, Statistics.Median(gross), Statistics.MedianInterval(gross, errors), Statistics.Median(net), Statistics.MedianInterval(net, errors),
+            windows.Length, inferences, windows.Sum(w => w.Joules) / seconds, seconds / inferences * 1e6);
+    }
+
+    private static double[] PerInference(WindowResult[] windows) => [.. windows.Select(w => w.GrossMicrojoules)];
+
+    private static double[] Errors(WindowResult[] windows) => [.. windows.Select(w => w.StandardErrorJoules / w.Inferences * 1e6)];
+
+    private static IEnumerable<string> Flags(RunRecord run, List<WindowResult> windows, VariantResult[] variants, double[] idle, MeasurementPlan plan, SamplingQuality quality)
+    {
+        if (!plan.MeetsMlperfTiny)
+            yield return F($"short: {plan.Windows} windows of {plan.WindowLength.TotalSeconds:0.###} s; MLPerf Tiny asks for 5 of at least 10 s");
+        if (plan.Windows < 5)
+            yield return F($"interval: {plan.Windows} windows are too few for a 95% interval; read it as a range");
+        if (Math.Abs(idle[0] - idle[^1]) > 0.05 * Math.Max(Math.Abs(idle[0]), Math.Abs(idle[^1])))
+            yield return F($"idle-drift: {idle[0]:0.####} W before, {idle[^1]:0.####} W after; the idle-subtracted figures are uncertain by that much");
+        foreach (VariantResult variant in variants)
+        {
+            WindowResult[] own = [.. windows.Where(w => w.Variant == variant.Name)];
+            double min = own.Min(w => w.GrossMicrojoules), max = own.Max(w => w.GrossMicrojoules);
+            if (max > 1.1 * min)
+                yield return F($"spread: {variant.Name} ranges from {min:G4} to {max:G4} uJ over its windows; other load, another clock, or inputs that cost differently");
+            if (variant.NetMedianMicrojoules <= 0)
+                yield return F($"net: {variant.Name} draws no more than the idle baseline; the idle-subtracted figure means nothing");
+        }
+        long due = quality.Samples + quality.Dropped;
+        if (quality.Dropped > 0.01 * due)
+            yield return F($"dropped: {quality.Dropped} of {due} readings are missing");
+        double gap = windows.Max(w => w.MaxGapSeconds);
+        if (gap > 10 / quality.RateHz)
+            yield return F($"gap: up to {gap:0.###} s between neighbouring samples, filled by a straight line");
+        if (quality.CpuShare > 0.01)
+            yield return F($"overhead: sampling took {quality.CpuShare.Value * 100:0.##}% of a core; lower the rate");
+        foreach (string flag in EnvironmentFlags(windows))
+            yield return flag;
+        int collections = run.Windows.Sum(w => w.Collections);
+        if (collections > 0)
+            yield return F($"gc: {collections} garbage collections ran within windows");
+    }
+
+    private static IEnumerable<string> EnvironmentFlags(List<WindowResult> windows)
+    {
+        EnvironmentReading[] readings = [.. windows.Select(w => w.Environment).OfType<EnvironmentReading>()];
+        if (readings.Length == 0)
+            yield break;
+        double minClock = readings.Min(r => r.MinMegahertz), maxClock = readings.Max(r => r.MaxMegahertz);
+        if (maxClock > 1.01 * minClock)
+            yield return F($"clock: cores ran between {minClock:0} and {maxClock:0} MHz; pin the frequency (firmware-configs)");
+        double rise = readings[^1].MaxCelsius - readings[0].MaxCelsius;
+        if (Math.Abs(rise) > 10)
+            yield return F($"temperature: {readings[0].MaxCelsius:0.0} to {readings[^1].MaxCelsius:0.0} degrees C over the run; leakage grows with it");
+        // Bits 0-3 are the present state, 16-19 the same since boot (raspberrypi documentation, get_throttled).
+        uint now = readings.Aggregate(0u, (bits, r) => bits | (r.Throttled ?? 0));
+        if ((now & 0xF) != 0)
+            yield return F($"throttled: firmware reports 0x{now:x} (bit 0 under-voltage, 1 frequency cap, 2 throttled, 3 temperature limit); do not use these figures");
+        else if (readings[0].Throttled is uint before && readings[^1].Throttled is uint after && (after & ~before) != 0)
+            yield return F($"throttled: firmware set 0x{after & ~before:x} during the run; do not use these figures");
+    }
+
+    private static string F(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,142 @@
+using EdgeSlide.Features;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Export;
+using EdgeSlide.Training.Featurization;
+using EdgeSlide.Training.Networks;
+using EdgeSlide.Training.Quantization;
+using EdgeSlide.Training.Tables;
+using EdgeSlide.Training.Training;
+
+namespace EdgeSlide.Training.Tests.Export;
+
+public sealed class QuantizationTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("edgeslide").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(5, 64)]
+    [InlineData(3000, 100)]
+    public void No_weight_moves_by_more_than_half_a_step_and_rows_are_padded_with_zeros(int rows, int width)
+    {
+        var random = new Random(width);
+        float[] weights = [.. Enumerable.Range(0, rows * width).Select(_ => (float)(random.NextDouble() * 4 - 2))];
+        QuantizedRows result = Quantizer.Quantize(weights, rows, width);
+        Assert.Equal(ModelFormat.RowStride(width), result.Stride);
+        double worst = 0;
+        for (int r = 0; r < rows; r++)
+        {
+            for (int j = 0; j < result.Stride; j++)
+            {
+                sbyte q = result.Rows[r * result.Stride + j];
+                Assert.NotEqual(sbyte.MinValue, q);
+                if (j >= width)
+                    Assert.Equal(0, q);
+                else
+                    worst = Math.Max(worst, Math.Abs(weights[r * width + j] - q * result.Scales[r]) / result.Scales[r]);
+            }
+        }
+        Assert.InRange(worst, 0, 0.5001);
+        Assert.InRange(result.Error.MaxError, 0, 2.0 / 127 * 0.5001);
+    }
+
+    [Fact]
+    public void A_row_of_zeros_stays_zero_and_a_weight_that_is_no_number_is_refused()
+    {
+        QuantizedRows zeros = Quantizer.Quantize(new float[8], 2, 4);
+        Assert.All(zeros.Rows, q => Assert.Equal(0, q));
+        Assert.All(zeros.Scales, s => Assert.Equal(0f, s));
+        Exception error = Assert.ThrowsAny<Exception>(() => Quantizer.Quantize([1f, float.NaN], 1, 2));
+        Assert.Contains("not finite", (error as AggregateException)?.InnerException?.Message ?? error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(true, 0)]
+    [InlineData(false, 24)]
+    [InlineData(true, 4)]
+    public void A_quantized_model_with_hashing_answers_as_well_as_its_network(bool featureBuckets, int hiddenTables)
+    {
+        Dataset train = Samples.Learnable(1, 4000, 4000, 400), held = Samples.Learnable(2, 800, 4000, 400);
+        TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 12, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
+        Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 4000 }, null, null);
+        var model = new TrainedModel(trained.Network, featurizer, [.. Enumerable.Range(0, 400).Select(i => $"{i}")], false, new TrainingRecord());
+        string path = Path.Combine(_folder, "model.eslide");
+        QuantizationReport report = QuantizationJob.Run(model, train, held, new SelectorOptions
+        {
+            Budget = 16, BucketSize = 16, FeatureBuckets = featureBuckets, HiddenTables = hiddenTables, HiddenBits = 8,
+        }, path);
+
+        Assert.True(report.Fp32Dense!.P1 > 0.8, $"the network itself only reaches {report.Fp32Dense.P1}");
+        Assert.InRange(report.Int8Dense!.P1, report.Fp32Dense.P1 - 0.01, report.Fp32Dense.P1 + 0.01);
+        Assert.True(report.Int8Lsh!.P1 >= report.Fp32Dense.P1 - 0.02, $"LSH {report.Int8Lsh.P1}, FP32 {report.Fp32Dense.P1}");
+        using EdgeSlideModel device = EdgeSlideModel.Open(path);
+        Assert.Equal(report.Int8Lsh.P1, PredictorEvaluator.Evaluate(device, held, PredictionMode.Lsh, null).Precision(1));
+        using Predictor predictor = device.CreatePredictor();
+        predictor.Mode = PredictionMode.Lsh;
+        predictor.PredictSparse(held.RowFeatures(0), held.RowValues(0), new Prediction[3]);
+        Assert.InRange(predictor.Cost.ActiveNeurons, 1, 16);
+        Assert.Contains("p1_int8_lsh", device.Provenance, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_network_file_comes_back_as_it_was()
+    {
+        TextDataset rows = Samples.Text(["one two", "two three", "three one"]);
+        Featurizer featurizer = FeaturizerFit.Fit(rows, new FeatureOptions { Idf = true });
+        var model = new TrainedModel(Samples.Network(4, featurizer.FeatureCount, 5, 7, 3), featurizer, ["a", "b", "c"], true, new TrainingRecord { Data = "d", Epochs = 3 });
+        string path = Path.Combine(_folder, "net.esnet");
+        model.Save(path);
+        TrainedModel loaded = TrainedModel.Load(path);
+        Assert.Equal(model.Record, loaded.Record);
+        Assert.Equal(model.Labels, loaded.Labels);
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal(model.Network.Layers[i].Weights, loaded.Network.Layers[i].Weights);
+            Assert.Equal(model.Network.Layers[i].Bias, loaded.Network.Layers[i].Bias);
+            Assert.Equal(model.Network.Layers[i].Activation, loaded.Network.Layers[i].Activation);
+        }
+        Dataset before = featurizer.Featurize(rows), after = loaded.Featurizer.Featurize(rows);
+        Assert.Equal(before.FeatureIds, after.FeatureIds);
+        Assert.Equal(before.FeatureValues, after.FeatureValues);
+    }
+
+    [Fact]
+    public void A_damaged_network_file_is_refused_in_one_line_wherever_the_damage_is()
+    {
+        string path = Path.Combine(_folder, "net.esnet");
+        Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 3 }, null, null);
+        new TrainedModel(Samples.Network(4, 3, 2, 2), featurizer, ["0", "1"], false, new TrainingRecord()).Save(path);
+        byte[] bytes = File.ReadAllBytes(path);
+        for (int at = 0; at < bytes.Length; at++)
+        {
+            byte[] flipped = [.. bytes];
+            flipped[at] ^= 0x10;
+            File.WriteAllBytes(path, flipped);
+            Refused();
+            File.WriteAllBytes(path, bytes[..at]);
+            Refused();
+        }
+
+        void Refused() => Assert.DoesNotContain('\n', Assert.Throws<ModelFormatException>(() => TrainedModel.Load(path)).Message);
+    }
+
+    [Fact]
+    public void A_failed_export_leaves_the_old_model_as_it_was()
+    {
+        string path = Path.Combine(_folder, "model.eslide");
+        File.WriteAllText(path, "old");
+        Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 3 }, null, null);
+        Assert.Throws<ArgumentException>(() => ModelExporter.Write(path, QuantizedNetwork.From(Samples.Network(4, 3, 2, 2), false), featurizer, [], ["fine", "not\nfine"], "{}"u8.ToArray()));
+        Assert.Throws<IOException>(() => EdgeSlide.IO.WholeFile.Write(path, stream =>
+        {
+            stream.Write("half"u8);
+            throw new IOException("disk full");
+        }));
+        Assert.Equal("old", File.ReadAllText(path));
+        Assert.Single(Directory.GetFiles(_folder));
+    }
+}

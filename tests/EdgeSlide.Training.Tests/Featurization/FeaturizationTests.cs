@@ -1,0 +1,101 @@
+using System.Text;
+using EdgeSlide.Features;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Featurization;
+using EdgeSlide.Training.Tests.Export;
+
+namespace EdgeSlide.Training.Tests.Featurization;
+
+public class FeaturizationTests
+{
+    private static readonly string[] Lines = ["steam engines of the north", "Steam Engines in Norrköping", "a history of the railway", "the railway of the north", ""];
+
+    public static TheoryData<string> TextOptions() => ["vocabulary", "hashed", "idf", "binary"];
+
+    [Theory]
+    [MemberData(nameof(TextOptions))]
+    public void Training_and_device_see_the_same_features_of_a_text(string kind)
+    {
+        FeatureOptions options = kind switch
+        {
+            "hashed" => new FeatureOptions { HashBuckets = 97, MinCount = 1 },
+            "idf" => new FeatureOptions { Idf = true, MinCount = 1, MaxGram = 3 },
+            "binary" => new FeatureOptions { Transform = ValueTransform.Binary, Normalization = ValueNormalization.None },
+            _ => new FeatureOptions(),
+        };
+        TextDataset rows = Samples.Text(Lines);
+        Featurizer featurizer = FeaturizerFit.Fit(rows, options);
+        Dataset training = featurizer.Featurize(rows);
+
+        using EdgeSlideModel model = Samples.Export(featurizer, labels: rows.Labels.Count, out string path);
+        using var features = new FeatureVector();
+        for (int row = 0; row < Lines.Length; row++)
+        {
+            model.Featurizer.FromText(Encoding.UTF8.GetBytes(Lines[row]), features);
+            Assert.Equal(training.RowFeatures(row), features.IdSpan);
+            Assert.Equal(training.RowValues(row), features.ValueSpan);
+        }
+        Assert.True(training.FeatureIds.Length > 0);
+        File.Delete(path);
+    }
+
+    [Fact]
+    public void Frequent_features_come_first_and_rare_ones_are_left_out()
+    {
+        TextDataset rows = Samples.Text(["x y", "x y", "x z", "x"]);
+        Featurizer featurizer = FeaturizerFit.Fit(rows, new FeatureOptions { MaxGram = 1, MinCount = 2, Normalization = ValueNormalization.None });
+        Assert.Equal(2, featurizer.FeatureCount);
+        Dataset data = featurizer.Featurize(rows);
+        Assert.Equal([0, 1], data.RowFeatures(0).ToArray());
+        Assert.Equal([0], data.RowFeatures(2).ToArray());
+    }
+
+    [Fact]
+    public void Inverse_document_frequencies_follow_their_formula()
+    {
+        TextDataset rows = Samples.Text(["x y", "x y", "x z", "x"]);
+        Featurizer featurizer = FeaturizerFit.Fit(rows, new FeatureOptions { MaxGram = 1, MinCount = 1, Idf = true, Normalization = ValueNormalization.None });
+        Dataset data = featurizer.Featurize(rows);
+        Assert.Equal((float)(Math.Log(5.0 / 5.0) + 1.0), data.RowValues(0)[0]);
+        Assert.Equal((float)(Math.Log(5.0 / 3.0) + 1.0), data.RowValues(0)[1]);
+    }
+
+    [Fact]
+    public void Every_word_of_a_text_is_predicted_from_the_words_before_it_in_its_line()
+    {
+        string folder = Directory.CreateTempSubdirectory("edgeslide").FullName;
+        string text = Path.Combine(folder, "text.txt");
+        File.WriteAllText(text, "a b a\nb\n");
+        TokenVocabulary vocabulary = TokenFormat.BuildVocabulary(text);
+        TokenStream stream = TokenFormat.Read(text, vocabulary);
+        var options = new FeatureOptions { Positions = 2, BagWindow = 3, Normalization = ValueNormalization.None };
+        Featurizer featurizer = FeaturizerFit.Fit(vocabulary, options);
+        Dataset data = featurizer.Featurize(stream);
+
+        int size = vocabulary.Count, eos = vocabulary.EndOfLineId;
+        Assert.True(vocabulary.Words.TryGetId("a"u8, out int a));
+        Assert.True(vocabulary.Words.TryGetId("b"u8, out int b));
+        Assert.Equal([a, b, a, eos, b, eos], data.LabelIds);
+        // The third word "a" follows <eos> a b: b last, a before it, and all three in the bag.
+        Assert.Equal(new[] { b, size + a, 2 * size + eos, 2 * size + a, 2 * size + b }.Order(), data.RowFeatures(2).ToArray());
+        // The first word of the second line sees nothing of the first.
+        Assert.Equal([eos, 2 * size + eos], data.RowFeatures(4).ToArray());
+
+        using EdgeSlideModel model = Samples.Export(featurizer, size, out string path);
+        using var features = new FeatureVector();
+        model.Featurizer.FromText("a b"u8, features);
+        Assert.Equal(data.RowFeatures(2), features.IdSpan);
+        Assert.Equal(data.RowValues(2), features.ValueSpan);
+        File.Delete(path);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public void A_text_without_any_repeated_word_is_refused_in_one_line()
+    {
+        var error = Assert.Throws<ArgumentException>(() => FeaturizerFit.Fit(Samples.Text(["x", "y"]), new FeatureOptions { MinCount = 2 }));
+        Assert.DoesNotContain('\n', error.Message);
+        Assert.Contains("2 rows", error.Message, StringComparison.Ordinal);
+    }
+}

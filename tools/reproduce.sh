@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Repeats one row of docs/benchmarks.md from the data: trains, quantizes, and measures with the published device binary.
+#
+#   tools/reproduce.sh NAME [OUTDIR]
+#
+#   NAME     yso-finna-en, wikitext-2, citeulike-t, amazon-book, delicious-983 or mnist-10k
+#   OUTDIR   receives NAME.esnet, NAME.eslide and NAME.json; default artifacts/reproduce
+#
+#   EDGESLIDE_DATA     folder with one folder per data set; default ../shared/data beside the repository
+#   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
+#
+# The settings were chosen on held-out training rows (see docs/training.md); the test rows are read once, at the end.
+set -euo pipefail
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; }
+case "${1:-}" in -h | --help) usage; exit 0 ;; '') usage >&2; exit 2 ;; esac
+
+name=$1
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=${2:-$root/artifacts/reproduce}
+data=${EDGESLIDE_DATA:-$root/../shared/data}/$name
+
+train=() quantize=() read=()
+case $name in
+yso-finna-en)
+    files=(train.tsv.gz valid.tsv.gz test.tsv.gz)
+    read=(--labels "$data/labels.tsv.gz")
+    train=(--validation "$data/valid.tsv.gz" --epochs 8 --learning-rate 0.004 --feature-dropout 0.2 --negatives 2048 --min-count 3)
+    quantize=(--validation "$data/valid.tsv.gz" --bucket-size 8)
+    ;;
+wikitext-2)
+    files=(train.txt.gz valid.txt.gz test.txt.gz vocab.txt.gz)
+    read=(--format tokens --labels "$data/vocab.txt.gz")
+    train=(--validation "$data/valid.txt.gz" --epochs 3 --learning-rate 0.002 --negatives 2048 --transform binary --feature-dropout 0)
+    quantize=(--validation "$data/valid.txt.gz" --bucket-size 16)
+    ;;
+citeulike-t)
+    files=(train.xc.txt.gz test.xc.txt.gz)
+    train=(--hold-out 0 --epochs 20 --learning-rate 0.01 --feature-dropout 0 --transform log1p --idf --label-power 1)
+    quantize=(--hold-out 0 --vote-blend 3)
+    ;;
+amazon-book)
+    files=(train.xc.txt.gz test.xc.txt.gz)
+    train=(--hold-out 0 --epochs 20 --learning-rate 0.01 --feature-dropout 0.5 --label-power 1)
+    quantize=(--hold-out 0 --vote-blend 1)
+    ;;
+delicious-983)
+    files=(train.xc.txt.gz test.xc.txt.gz)
+    train=(--hold-out 0 --epochs 15 --learning-rate 0.005 --feature-dropout 0.2 --label-power 1)
+    quantize=(--hold-out 0 --vote-blend 0.5)
+    ;;
+mnist-10k)
+    files=(train.csv.gz test.csv.gz)
+    train=(--hold-out 0 --epochs 15 --learning-rate 0.002 --feature-dropout 0.2)
+    quantize=(--hold-out 0 --vote-blend 0 --hidden-tables 16 --hidden-bits 8)
+    ;;
+*)
+    echo "reproduce.sh: unknown data set '$name' (see --help)" >&2
+    exit 2
+    ;;
+esac
+for file in "${files[@]}"; do
+    if [ ! -e "$data/$file" ]; then
+        echo "reproduce.sh: $data/$file is not there; set EDGESLIDE_DATA to the folder that holds $name" >&2
+        exit 4
+    fi
+done
+train_file=$data/${files[0]}
+case $name in yso-finna-en | wikitext-2) test_file=$data/${files[2]} ;; *) test_file=$data/${files[1]} ;; esac
+
+mkdir -p "$out"
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo
+workbench() { dotnet run --no-build -c Release --project "$root/tools/EdgeSlide.Workbench" -- "$@"; }
+binary=${EDGESLIDE_BINARY:-}
+if [ -z "$binary" ]; then
+    case $(uname -m) in aarch64) rid=linux-arm64 ;; *) rid=linux-x64 ;; esac
+    framework=$(dotnet msbuild "$root/src/EdgeSlide.Cli" -getProperty:EdgeSlideAotFramework)
+    dotnet publish "$root/src/EdgeSlide.Cli" -c Release -f "$framework" -r "$rid" -o "$out/device" -v quiet --nologo
+    binary=$out/device/edgeslide
+fi
+
+workbench train "$train_file" --out "$out/$name.esnet" "${read[@]}" "${train[@]}"
+workbench quantize "$out/$name.esnet" --data "$train_file" --out "$out/$name.eslide" "${read[@]}" "${quantize[@]}"
+workbench eval "$out/$name.esnet" "$test_file" --model "$out/$name.eslide" --binary "$binary" --json "${read[@]}" > "$out/$name.json.tmp"
+mv "$out/$name.json.tmp" "$out/$name.json"
+cat "$out/$name.json"
