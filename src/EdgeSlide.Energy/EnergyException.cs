@@ -23,7 +23,8 @@ public sealed class EnergyException : Exception
     {
         FileNotFoundException or DirectoryNotFoundException => "no such file",
         UnauthorizedAccessException => "no permission",
-        IOException => $"input/output error {e.HResult & 0xFFFF}",
+        IOException { HResult: > 0 } => $"input/output error {e.HResult}", // errno
+        IOException => "input/output error",
         _ => e.GetType().Name,
     };
 

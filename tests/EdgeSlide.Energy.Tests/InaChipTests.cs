@@ -88,3 +88,26 @@ public sealed class InaChipTests
     public void Parameters_out_of_range_are_refused(double ohms, int channel) =>
         Assert.Throws<EnergyException>(() => InaSensor.Open(new SimulatedBus(), InaChip.Ina219, channel, ohms, "1-0040"));
 }
+
+public sealed class I2cAddressTests
+{
+    [Fact]
+    public void Descriptions_with_and_without_a_channel()
+    {
+        Assert.Equal(new I2cAddress(InaChip.Ina219, 1, 0x40, 1, 0.1), I2cAddress.Parse("ina219@1-0x40,0.1", ""));
+        Assert.Equal(new I2cAddress(InaChip.Ina3221, 7, 0x42, 2, 0.005), I2cAddress.Parse("INA3221@7-0042/2,0.005", ""));
+        Assert.Equal("7-0042", I2cAddress.Parse("ina3221@7-0x42/2,0.005", "").Place);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("ina219")]
+    [InlineData("ina219@1-0x40")]
+    [InlineData("ina999@1-0x40,0.1")]
+    [InlineData("0@1-0x40,0.1")]
+    [InlineData("ina219@x-0x40,0.1")]
+    [InlineData("ina219@1-0x80,0.1")]
+    [InlineData("ina219@1-0x40/x,0.1")]
+    [InlineData("ina219@1-0x40,much")]
+    public void Anything_else_is_refused_with_the_usage(string text) => Assert.Contains("usage", Assert.Throws<EnergyException>(() => I2cAddress.Parse(text, "usage")).Message, StringComparison.Ordinal);
+}

@@ -162,14 +162,15 @@ grep -q '<svg' /tmp/plot.html && same "plot: windows drawn" 10 "$(grep -cE '>(ls
 
 # --- a load step while it measures -----------------------------------------------------------------------------------------
 # 2 W -> 4 W within the window; the report has to agree with the trapezoid over its own raw samples, computed here.
+# The trigger's first pulse tells when the window has begun, however slow this machine is.
 (
-    while ! grep -q . /tmp/stepping 2>/dev/null; do usleep 20000; done
-    sleep 3
+    while [ "$(cat "$level")" = 0 ]; do usleep 20000; done
+    while [ "$(cat "$level")" = 1 ]; do usleep 20000; done
+    sleep 2
     register 0x41 0x03 0x0280
 ) &
 stepper=$!
-echo go >/tmp/stepping
-energy 1 6 --mode dense --sensor "ina226@$bus-0041/power1" --samples /tmp/step.csv >/tmp/step 2>/dev/null
+energy 1 5 --mode dense --sensor "ina226@$bus-0041/power1" --trigger "$chip:3" --pulse 200000 --samples /tmp/step.csv >/tmp/step 2>/dev/null
 same "step: exit code" 0 $?
 wait $stepper
 joules=$(awk -F, '$3 == "window" { if (n++) e += ($1 - t) * ($2 + p) / 2; t = $1; p = $2 } END { printf "%.6f", e }' /tmp/step.csv)

@@ -33,7 +33,7 @@ fail() { echo "run.sh: $*" >&2; echo "RESULT FAIL"; exit 1; }
 [ -z "$model" ] || [ -f "$input" ] || fail "--model needs --input"
 [ "$(uname -m)" = x86_64 ] || fail "runs on x86-64 only (the guest is x86-64)"
 [ "$(id -u)" = 0 ] || fail "needs root: it makes device nodes for the guest"
-for tool in apt-get dpkg-deb gcc make xz gzip strip; do
+for tool in apt-get dpkg-deb gcc make xz gzip strip awk; do
     command -v "$tool" >/dev/null || fail "needs $tool"
 done
 mkdir -p "$cache"
@@ -49,6 +49,7 @@ apt() {
 lists() { apt-cache -o "Dir::State::lists=$apt_state/lists" -o "Dir::State::status=$apt_state/status" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"; }
 
 fetch() {
+    rm -rf "$cache/debs"
     mkdir -p "$apt_state/lists/partial" "$cache/debs/guest" "$cache/debs/host/partial"
     cp /var/lib/dpkg/status "$apt_state/status"
     apt update

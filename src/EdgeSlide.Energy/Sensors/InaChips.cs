@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace EdgeSlide.Energy.Sensors;
 
 /// <summary>16-bit registers of a chip on an I2C bus, most significant byte first as the INA family sends them.</summary>
@@ -143,4 +145,32 @@ internal sealed class InaSensor(SensorInfo info, IRegisterBus bus, InaChip chip,
     }
 
     public void Dispose() => bus.Dispose();
+}
+
+/// <summary>A chip on an I2C bus as the user writes it, e.g. <c>ina219@1-0x40,0.1</c> or <c>ina3221@1-0x42/2,0.01</c>.</summary>
+internal readonly record struct I2cAddress(InaChip Chip, int Bus, int Address, int Channel, double ShuntOhms)
+{
+    /// <summary>Bus and address as the kernel writes them, e.g. 1-0040.</summary>
+    public string Place => string.Create(CultureInfo.InvariantCulture, $"{Bus}-{Address:x4}");
+
+    /// <exception cref="EnergyException">The text is malformed; the message ends with <paramref name="usage"/>.</exception>
+    public static I2cAddress Parse(string text, string usage)
+    {
+        int at = text.IndexOf('@'), comma = text.LastIndexOf(','), dash = text.IndexOf('-', Math.Max(0, at));
+        if (at > 0 && dash > at && comma > dash
+            && Enum.TryParse(text.AsSpan(0, at), ignoreCase: true, out InaChip chip) && Enum.IsDefined(chip) && !char.IsAsciiDigit(text[0])
+            && int.TryParse(text.AsSpan(at + 1, dash - at - 1), NumberStyles.None, CultureInfo.InvariantCulture, out int bus)
+            && double.TryParse(text.AsSpan(comma + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out double ohms))
+        {
+            string place = text[(dash + 1)..comma];
+            int slash = place.IndexOf('/'), channel = 1;
+            bool ok = slash < 0 || int.TryParse(place.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out channel);
+            ReadOnlySpan<char> digits = slash < 0 ? place : place.AsSpan(0, slash);
+            if (digits.StartsWith("0x", StringComparison.Ordinal))
+                digits = digits[2..];
+            if (ok && int.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int address) && address is >= 0x08 and <= 0x77)
+                return new I2cAddress(chip, bus, address, channel, ohms);
+        }
+        throw new EnergyException($"'i2c:{text}' names no sensor: {usage}");
+    }
 }

@@ -14,11 +14,12 @@ internal sealed record Outcome(int ExitCode, string Output, string Error)
 /// <summary>Runs command lines with /bin/sh as a user would, with `edgeslide` on the path, in a folder of its own.</summary>
 public sealed class Shell : IDisposable
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
-
     public Shell() => Folder = Directory.CreateTempSubdirectory("edgeslide-e2e-").FullName;
 
     public string Folder { get; }
+
+    /// <summary>A command that takes longer is taken to hang.</summary>
+    public TimeSpan Deadline { get; init; } = TimeSpan.FromSeconds(60);
 
     public string Path(string name) => System.IO.Path.Combine(Folder, name);
 

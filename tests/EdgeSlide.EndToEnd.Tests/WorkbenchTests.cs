@@ -1,0 +1,115 @@
+using System.Text.Json;
+using EdgeSlide.EndToEnd.Tests.Support;
+
+namespace EdgeSlide.EndToEnd.Tests;
+
+/// <summary>The workstation tool from the outside: a whole job, and what it says to bad input.</summary>
+[Trait("Category", "Long")]
+public sealed class WorkbenchTests : IDisposable
+{
+    private readonly Shell _shell = new() { Deadline = TimeSpan.FromMinutes(3) };
+
+    public void Dispose() => _shell.Dispose();
+
+    [Fact]
+    public void A_text_classifier_goes_from_file_to_answer()
+    {
+        _shell.Write("train.tsv", Colours(4000, 1));
+        _shell.Write("test.tsv", Colours(400, 2));
+        Run("train train.tsv --out colours.esnet --epochs 6 --min-count 1 --learning-rate 0.02 --batch 64");
+        string report = Run("quantize colours.esnet --data train.tsv --out colours.eslide").Output;
+        foreach (string expected in new[] { "FP32 dense", "INT8 dense", "INT8 LSH", "largest error", "vote blend" })
+            Assert.Contains(expected, report, StringComparison.Ordinal);
+
+        Outcome answer = _shell.RunWell("echo 'tone3 tone3b' | edgeslide predict colours.eslide --top 1");
+        Assert.StartsWith("colour 3\t", answer.Output, StringComparison.Ordinal);
+
+        JsonElement all = JsonDocument.Parse(Run($"eval colours.esnet test.tsv --model colours.eslide --binary {DeviceBinary.Path} --json").Output).RootElement;
+        double fp32 = all.GetProperty("p1_fp32_dense").GetDouble();
+        Assert.True(fp32 > 0.95, $"P@1 {fp32}");
+        Assert.InRange(all.GetProperty("p1_int8_dense").GetDouble(), fp32 - 0.01, 1);
+        Assert.InRange(all.GetProperty("p1_int8_lsh").GetDouble(), fp32 - 0.02, 1);
+        Assert.Equal(0, all.GetProperty("allocated_bytes_per_inference").GetDouble());
+        foreach (string field in new[]
+        {
+            "p5_fp32_dense", "p5_int8_dense", "p5_int8_lsh", "labels", "active_neurons_mean", "active_fraction", "mult_fraction", "ns_dense_median",
+            "ns_lsh_median", "speedup", "model_bytes", "table_bytes", "train_seconds", "binary_bytes",
+        })
+        {
+            Assert.True(all.GetProperty(field).GetDouble() > 0, field);
+        }
+
+        JsonElement described = JsonDocument.Parse(Run("data describe train.tsv --json").Output).RootElement;
+        Assert.Equal((4000, 20), (described.GetProperty("rows").GetInt32(), described.GetProperty("labels").GetInt32()));
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_model_and_a_resumed_run_too()
+    {
+        _shell.Write("train.tsv", Colours(600, 1));
+        const string Options = "--min-count 1 --epochs 4 --hold-out 0";
+        Run($"train train.tsv --out a.esnet {Options}");
+        Run($"train train.tsv --out b.esnet {Options} --threads 1 --checkpoint state");
+        Run($"train train.tsv --out c.esnet {Options} --checkpoint state --resume");
+        string[] scores = [.. new[] { "a", "b", "c" }.Select(name => Run($"eval {name}.esnet train.tsv --json").Output)];
+        Assert.Equal(scores[0], scores[1]);
+        Assert.Equal(scores[0], scores[2]);
+    }
+
+    [Theory]
+    [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
+    [InlineData("train bad.txt", 4, "bad.txt:2:")]
+    [InlineData("train train.tsv --epochs 0", 2, "epochs must be positive")]
+    [InlineData("train train.tsv --hidden wide", 2, "--hidden wide: not a list of widths")]
+    [InlineData("train train.tsv --min-count 9999", 2, "no word occurs in at least 9999 rows")]
+    [InlineData("quantize train.tsv --data train.tsv", 3, "is not an .esnet network")]
+    [InlineData("eval nowhere.esnet train.tsv", 3, "nowhere.esnet: no such file")]
+    [InlineData("data describe empty", 4, "empty:")]
+    [InlineData("data describe broken.tsv.gz", 4, "cut short")]
+    [InlineData("train train.tsv --loss hinge", 2, "hinge")]
+    [InlineData("grow", 2, "grow")]
+    public void Bad_input_gets_one_line_and_its_exit_code(string command, int exitCode, string message)
+    {
+        _shell.Write("train.tsv", Colours(100, 1));
+        _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
+        _shell.Write("empty", "");
+        _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
+        Outcome outcome = _shell.Run(Workbench.Command(command));
+        Assert.Equal(exitCode, outcome.ExitCode);
+        Assert.Empty(outcome.Output);
+        string line = Assert.Single(outcome.ErrorLines, l => l.StartsWith("edgeslide-workbench: ", StringComparison.Ordinal));
+        Assert.Contains(message, line, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", outcome.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("internal error", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_full_disk_leaves_the_old_model_and_no_half_file()
+    {
+        _shell.Write("train.tsv", Colours(400, 1));
+        Run("train train.tsv --out net.esnet --min-count 1 --epochs 1");
+        _shell.Run("mkdir full");
+        // A file system of 20 KiB, in a namespace of its own so that no privilege is needed.
+        Outcome outcome = _shell.Run($"unshare -rm sh -c 'mount -t tmpfs -o size=20k none full && echo old > full/net.eslide && {Workbench.Command("quantize net.esnet --data train.tsv --out full/net.eslide")}; echo $?; ls full; cat full/net.eslide'");
+        Assert.Equal("1\nnet.eslide\nold\n", outcome.Output);
+        Assert.Contains("No space left on device", Assert.Single(outcome.ErrorLines, l => l.StartsWith("edgeslide-workbench: ", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
+    private Outcome Run(string command)
+    {
+        Outcome outcome = _shell.Run(Workbench.Command(command));
+        Assert.True(outcome.ExitCode == 0, outcome.Error);
+        return outcome;
+    }
+
+    /// <summary>Rows of two words that belong to one of twenty colours, and one word that belongs to none.</summary>
+    private static string Colours(int rows, int seed)
+    {
+        var random = new Random(seed);
+        return string.Concat(Enumerable.Range(0, rows).Select(_ =>
+        {
+            int colour = random.Next(20);
+            return $"colour {colour}\ttone{colour} tone{colour}{(char)('a' + random.Next(3))} word{random.Next(50)}\n";
+        }));
+    }
+}
