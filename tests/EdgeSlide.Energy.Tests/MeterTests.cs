@@ -157,6 +157,43 @@ public sealed class MeterTests
         Assert.Equal(45.123, environment.Take().MaxCelsius, 9);
     }
 
+    private sealed class SlowSensor : ISensor
+    {
+        public SensorInfo Info { get; } = new("slow", "test", "rail", SensorQuantity.Power, null, null, SensorAccess.Readable, null);
+
+        public ReadStatus TryRead(out double value)
+        {
+            Thread.Sleep(2); // the other thread arrives meanwhile
+            value = 1;
+            return ReadStatus.Ok;
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+
+    [Fact]
+    public void Two_threads_that_sample_at_once_wait_for_each_other_and_allocate_nothing()
+    {
+        using var sensor = new SlowSensor();
+        var clock = MeasurementClock.System;
+        var sampler = new Sampler(sensor, clock, 5000, 100, null);
+        sampler.Tick(0);
+        sampler.SampleNow();
+        using (clock.StartPeriodic(3_000_000, sampler.Tick))
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 100; i++)
+                sampler.SampleNow();
+            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+        Assert.Equal(0, sampler.AllocatedBytes);
+        ReadOnlySpan<long> times = sampler.Times;
+        for (int i = 1; i < times.Length; i++)
+            Assert.True(times[i] > times[i - 1], "samples are out of order");
+    }
+
     [Fact]
     public void Sampling_at_100_Hz_takes_less_than_one_percent_of_a_core()
     {

@@ -152,7 +152,8 @@ head -n 2 /tmp/progress | sed 's/^/HIL-NOTE progress| /'
 # The simulator's own view of the line, polled: idle high, twenty pulses, low again once released
 falls=$(tr -d '\n' </tmp/levels | sed 's/10/F/g' | tr -cd F | wc -c)
 note "levels seen by the simulator: $(tr -d '\n' </tmp/levels)"
-if [ "$falls" -ge 20 ]; then echo "HIL-OK trigger: $falls falling edges seen on the simulated line"; else bad "trigger: $falls falling edges seen on the simulated line, wanted 20"; fi
+# A poll may miss one on a busy machine; the kernel's trace below misses none.
+if [ "$falls" -ge 10 ]; then echo "HIL-OK trigger: $falls falling edges seen polling the simulated line (20 pulses and the release)"; else bad "trigger: only $falls falling edges seen polling the simulated line (20 pulses and the release)"; fi
 # The kernel's trace of the line: 20 pulses, none shorter than 150 ms, window starts and ends 0.5 s apart
 awk '/gpio_value:/ && / set / { split($0, part, /gpio_value: /); sub(/.* /, "", part[1]); for (i = 1; i <= NF; i++) if ($i ~ /^[0-9]+\.[0-9]+:$/) t = $i + 0
     value = $NF; if (seen && value == 0 && last == 1) { falls++; fall[falls] = t } if (value == 1 && last == 0 && falls && t - fall[falls] < 0.15) short++; last = value; seen = 1 }
@@ -163,9 +164,12 @@ grep -q '<svg' /tmp/plot.html && same "plot: windows drawn" 10 "$(grep -cE '>(ls
 # --- a load step while it measures -----------------------------------------------------------------------------------------
 # 2 W -> 4 W within the window; the report has to agree with the trapezoid over its own raw samples, computed here.
 # The trigger's first pulse tells when the window has begun, however slow this machine is.
-(
+window_begins() {
     while [ "$(cat "$level")" = 0 ]; do usleep 20000; done
     while [ "$(cat "$level")" = 1 ]; do usleep 20000; done
+}
+(
+    window_begins
     sleep 2
     register 0x41 0x03 0x0280
 ) &
@@ -195,9 +199,9 @@ same "no permission: exit code" 5 $?
 holds "no permission: names the remedy" "$text" "90-edgeslide-power.rules"
 same "no permission: one line" 1 "$(echo "$text" | wc -l)"
 
-energy 3 3 --sensor "ina219@$bus-0040/power1" >/tmp/lost 2>/tmp/lost.err &
+energy 3 3 --sensor "ina219@$bus-0040/power1" --trigger "$chip:3" --pulse 300000 >/tmp/lost 2>/tmp/lost.err &
 run=$!
-sleep 5
+window_begins
 echo 0x40 >"$device/delete_device"
 wait $run
 same "sensor lost: exit code" 5 $?

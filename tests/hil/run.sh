@@ -162,7 +162,7 @@ mknod "$root/dev/null" c 1 3
 # --- boot ------------------------------------------------------------------------------------------------------------
 boot() { # name, extra kernel arguments
     # microvm and KVM do not boot everywhere; q35 under software emulation does, with five-level paging off.
-    LD_LIBRARY_PATH=$host/usr/lib/x86_64-linux-gnu:$host/lib/x86_64-linux-gnu timeout 300 "$host/usr/bin/qemu-system-x86_64" \
+    LD_LIBRARY_PATH=$host/usr/lib/x86_64-linux-gnu:$host/lib/x86_64-linux-gnu timeout 900 "$host/usr/bin/qemu-system-x86_64" \
         -L "$host/usr/share/qemu" -L "$host/usr/share/seabios" -L "$host/usr/lib/ipxe/qemu" \
         -M q35 -cpu max,la57=off -accel tcg -smp 2 -m 768 -nodefaults -no-user-config -display none -serial stdio -net none -no-reboot \
         -kernel "$guest/boot/vmlinuz-$kernel" -initrd "$work/initrd.gz" -append "console=ttyS0 panic=-1 quiet random.trust_cpu=on $2" \

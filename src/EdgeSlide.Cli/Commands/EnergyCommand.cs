@@ -96,14 +96,25 @@ internal static class EnergyCommand
     private static int Estimate(Settings s, InferenceWorkload workload)
     {
         using var output = new OutputWriter();
-        var text = new StringBuilder();
         for (int variant = 0; variant < workload.Variants.Count; variant++)
         {
             (double multiplications, double bytes) = workload.MeanCost(variant);
             // Bytes are charged to DRAM: tables and weights of a wide model do not fit a small processor's caches.
-            text.Append(workload.Variants[variant]).Append(": ").Append(new EnergyEstimate(new OperationCounts(multiplications, 0, 0, bytes)).ToText());
+            var estimate = new EnergyEstimate(new OperationCounts(multiplications, 0, 0, bytes));
+            if (s.Json)
+            {
+                output.Json.WriteStartObject();
+                output.Json.WriteString("mode", workload.Variants[variant]);
+                estimate.Write(output.Json);
+                output.Json.WriteEndObject();
+                output.EndJsonLine();
+            }
+            else
+            {
+                output.Write($"{workload.Variants[variant]}: {estimate.ToText()}");
+            }
         }
-        Print(output, text.ToString());
+        output.Flush();
         return ExitCodes.Ok;
     }
 

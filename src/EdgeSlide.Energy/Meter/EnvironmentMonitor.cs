@@ -14,7 +14,7 @@ internal sealed class EnvironmentMonitor : IDisposable
     private readonly IProcessRunner _runner;
     private readonly bool _raspberry;
     private readonly int _every;
-    private readonly object _gate = new(); // ticks come from the sampling thread, Take and Reset from the measuring one
+    private SpinLock _gate = new(enableThreadOwnerTracking: false); // ticks come from the sampling thread, Take and Reset from the measuring one
     private int _tick;
 
     /// <param name="tree">Where to find cpufreq and thermal zones.</param>
@@ -43,29 +43,18 @@ internal sealed class EnvironmentMonitor : IDisposable
 
     public void Tick()
     {
-        if (_tick++ % _every != 0)
-            return;
-        lock (_gate)
-            ReadAll();
+        if (_tick++ % _every == 0)
+            Update(reset: false);
     }
 
     /// <summary>Extremes since the last reset (NaN where nothing can be read), plus one reading now.</summary>
     public EnvironmentReading Take()
     {
-        EnvironmentReading reading;
-        lock (_gate)
-        {
-            ReadAll();
-            reading = new EnvironmentReading(_minMegahertz, _maxMegahertz, _minCelsius, _maxCelsius, null);
-        }
+        EnvironmentReading reading = Update(reset: false);
         return reading with { Throttled = Throttled() };
     }
 
-    public void Reset()
-    {
-        lock (_gate)
-            (_minMegahertz, _maxMegahertz, _minCelsius, _maxCelsius) = (double.NaN, double.NaN, double.NaN, double.NaN);
-    }
+    public void Reset() => Update(reset: true);
 
     public void Dispose()
     {
@@ -73,6 +62,25 @@ internal sealed class EnvironmentMonitor : IDisposable
             value.Dispose();
         foreach (SysfsValue value in _temperatures)
             value.Dispose();
+    }
+
+    private EnvironmentReading Update(bool reset)
+    {
+        bool entered = false;
+        try
+        {
+            _gate.Enter(ref entered);
+            if (reset)
+                (_minMegahertz, _maxMegahertz, _minCelsius, _maxCelsius) = (double.NaN, double.NaN, double.NaN, double.NaN);
+            else
+                ReadAll();
+            return new EnvironmentReading(_minMegahertz, _maxMegahertz, _minCelsius, _maxCelsius, null);
+        }
+        finally
+        {
+            if (entered)
+                _gate.Exit();
+        }
     }
 
     private void ReadAll()

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 
 namespace EdgeSlide.Energy;
 
@@ -41,12 +42,26 @@ public sealed record EnergyEstimate(OperationCounts Operations)
         (Operations.CacheBytes / 8 * Cache64Picojoules) +
         (Operations.DramBytes / 8 * Dram64Picojoules));
 
+    private const string Source = "45 nm, 0.9 V; M. Horowitz, \"Computing's energy problem\", ISSCC 2014, figure 1.1.9";
+
+    /// <summary>The figure for programs, labelled like the text.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("energy_uj_model_not_measured", Microjoules);
+        json.WriteNumber("int8_multiply_adds", Operations.Int8MultiplyAdds);
+        json.WriteNumber("float32_multiply_adds", Operations.Float32MultiplyAdds);
+        json.WriteNumber("cache_bytes", Operations.CacheBytes);
+        json.WriteNumber("dram_bytes", Operations.DramBytes);
+        json.WriteString("constants", Source);
+    }
+
     /// <summary>The figure with its label, constants and source.</summary>
     public string ToText() => string.Create(CultureInfo.InvariantCulture, $"""
         MODEL, NOT A MEASUREMENT: {Microjoules:G4} uJ per inference by operation counts
           {Operations.Int8MultiplyAdds:0} INT8 multiply-adds x {Int8MultiplyPicojoules + Int32AddPicojoules:0.###} pJ, {Operations.Float32MultiplyAdds:0} FP32 multiply-adds x {Float32MultiplyPicojoules + Float32AddPicojoules:0.###} pJ,
           {Operations.CacheBytes:0} bytes of cache x {Cache64Picojoules / 8} pJ, {Operations.DramBytes:0} bytes of DRAM x {Dram64Picojoules / 8} pJ
-          45 nm, 0.9 V; M. Horowitz, "Computing's energy problem", ISSCC 2014, figure 1.1.9; no instruction overhead, leakage or board
+          {Source}; no instruction overhead, leakage or board
 
         """);
 }

@@ -71,8 +71,15 @@ public sealed class EnergyMeasurement
         RunRecord run = MarksFile.Read(marksFile);
         Trace trace = TraceReader.Read(traceFile, options);
         Recording recording = TraceAlignment.Align(trace, run, out string alignment);
-        int windows = run.Windows.Count() / run.Variants.Count;
-        var plan = new MeasurementPlan { Windows = windows, WindowLength = TimeSpan.FromSeconds(run.Windows.Min(w => w.Seconds)), SampleRateHz = trace.RateHz };
+        TimeSpan Shortest(PhaseKind kind) => TimeSpan.FromSeconds(run.Phases.Where(p => p.Kind == kind).Select(p => p.Seconds).DefaultIfEmpty(0).Min());
+        var plan = new MeasurementPlan
+        {
+            Windows = run.Windows.Count() / run.Variants.Count,
+            WindowLength = Shortest(PhaseKind.Window),
+            WarmUp = Shortest(PhaseKind.WarmUp),
+            Idle = Shortest(PhaseKind.Idle),
+            SampleRateHz = trace.RateHz,
+        };
         var quality = new SamplingQuality(trace.RateHz, trace.Times.Length, 0, null, null, null);
         return EnergyAnalysis.Analyze(run, recording, plan, quality, new RunContext(null, null, null, alignment));
     }

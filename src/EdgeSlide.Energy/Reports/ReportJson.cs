@@ -67,6 +67,7 @@ internal static class ReportJson
         json.WriteString("trigger", report.Context.Trigger);
         json.WriteString("alignment", report.Context.Alignment);
         json.WriteString("board", report.Context.Board);
+        json.WriteString("system", System.Runtime.InteropServices.RuntimeInformation.OSDescription);
         json.WriteString("governor", report.Context.Governor);
         json.WriteString("started_utc", report.Started.UtcDateTime);
         json.WriteNumber("bootstrap_seed", Statistics.Seed);

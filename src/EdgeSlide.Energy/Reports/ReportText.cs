@@ -35,7 +35,7 @@ internal static class ReportText
             Line($"trigger   {trigger}, events 1 to {report.Windows.Max(w => w.EndEvent)}");
         if (report.Context.Alignment is string alignment)
             Line($"aligned   {alignment}");
-        Line($"machine   {report.Context.Board ?? "board unknown"}, {RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}, governor {report.Context.Governor ?? "unknown"}{Conditions(report)}");
+        Line($"machine   {report.Context.Board ?? "board unknown"}, {RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}, {RuntimeInformation.OSDescription}, governor {report.Context.Governor ?? "unknown"}{Conditions(report)}");
         Line($"run       {report.Started.UtcDateTime:yyyy-MM-dd HH:mm:ss} UTC, windows of {report.Plan.WindowLength.TotalSeconds:0.###} s, idle {report.Plan.Idle.TotalSeconds:0.###} s, warm-up {report.Plan.WarmUp.TotalSeconds:0.###} s, bootstrap seed {Statistics.Seed}");
         foreach ((string key, string value) in report.Notes)
             Line($"{key,-9} {value}");
@@ -67,7 +67,7 @@ internal static class ReportText
     /// <summary>Five significant digits without an exponent.</summary>
     private static string Significant(double value)
     {
-        int decimals = value == 0 ? 0 : Math.Clamp(4 - (int)Math.Floor(Math.Log10(Math.Abs(value))), 0, 9);
+        int decimals = Math.Abs(value) < 1e-9 ? 0 : Math.Clamp(4 - (int)Math.Floor(Math.Log10(Math.Abs(value))), 0, 9);
         return value.ToString("F" + decimals.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
     }
 }

@@ -41,7 +41,7 @@ internal static class TraceAlignment
         }
         long[] times = Array.ConvertAll(trace.Times, t => run.StartedAt + (long)Math.Round((t - offset) / rate * 1e9));
         double update = (trace.Times[^1] - trace.Times[0]) / (trace.Times.Length - 1);
-        var info = new SensorInfo("csv:" + trace.File, "recorded trace", "external meter", SensorQuantity.Power, null, TimeSpan.FromSeconds(update), SensorAccess.Readable, description);
+        var info = new SensorInfo("csv:" + trace.File, "recorded trace", "external meter", SensorQuantity.Power, null, TimeSpan.FromSeconds(update), SensorAccess.Readable, null);
         return new Recording(info, times, trace.Watts);
     }
 
