@@ -14,7 +14,7 @@ internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[
     /// <summary>The widest vector between layers (the output layer's excluded), padded.</summary>
     public int MaxHiddenWidth { get; } = ModelFormat.RowStride(Math.Max(
         Math.Max(SparseInput?.Outputs ?? 0, Layers.Max(l => l.Inputs)),
-        Layers.SkipLast(1).Select(l => l.Outputs).DefaultIfEmpty(0).Max()));
+        Layers.Max(l => l == Layers[^1] ? 0 : l.Outputs)));
 }
 
 /// <summary>A session's working memory and the forward pass over it, independent of the kernel.</summary>
@@ -75,7 +75,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
                 _ballots[i] = new Ballot(selector, layout.Layers[i].Outputs, layout.Layers[i].Inputs);
         }
         // The elected wait in the one list of candidates, so no hidden layer may hold an election in between.
-        _electsEarly = layout.Output.Selector is { NeedsHidden: false } && layout.Layers.SkipLast(1).All(l => l.Selector is null);
+        _electsEarly = layout.Output.Selector is { NeedsHidden: false } && layout.Layers.All(l => l == layout.Output || l.Selector is null);
     }
 
     public override string KernelName => TKernel.Name;

@@ -12,6 +12,8 @@ namespace EdgeSlide.Cli.Commands;
 /// <summary>Tells what is in a model and what it needs.</summary>
 internal static class InfoCommand
 {
+    private const string HashTables = "hash tables";
+
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
@@ -39,20 +41,32 @@ internal static class InfoCommand
         model.Layout.MaxHiddenWidth * 13L + LayerSelector.MaxBudget * 12L
         + model.Layout.Layers.Where(l => l.Selector is not null).Sum(l => l.Outputs * 4L + 20_000);
 
-    private static IEnumerable<(string Part, long Bytes)> Parts(EdgeSlideModel model) =>
-        from section in model.File.Sections
-        group section.Length by section.Kind switch
+    /// <summary>Bytes by part, in the order of the file.</summary>
+    private static List<(string Part, long Bytes)> Parts(EdgeSlideModel model)
+    {
+        var parts = new List<(string Part, long Bytes)>();
+        foreach (Section section in model.File.Sections)
         {
-            SectionKind.Weights when section.Layer == 0 => "input layer",
-            SectionKind.Scales or SectionKind.Bias when section.Layer == 0 => "input layer",
-            SectionKind.Weights or SectionKind.Scales or SectionKind.Bias => "other layers",
-            SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries => "hash tables",
-            SectionKind.LabelOffsets or SectionKind.LabelText => "label names",
-            SectionKind.Featurizer or SectionKind.Vocabulary or SectionKind.FeatureWeights => "featurizer",
-            _ => "header and provenance",
+            string part = PartOf(section);
+            int known = parts.FindIndex(p => p.Part == part);
+            if (known < 0)
+                parts.Add((part, section.Length));
+            else
+                parts[known] = (part, parts[known].Bytes + section.Length);
         }
-        into part
-        select (part.Key, part.Sum());
+        return parts;
+    }
+
+    private static string PartOf(in Section section) => section.Kind switch
+    {
+        SectionKind.Weights when section.Layer == 0 => "input layer",
+        SectionKind.Scales or SectionKind.Bias when section.Layer == 0 => "input layer",
+        SectionKind.Weights or SectionKind.Scales or SectionKind.Bias => "other layers",
+        SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries => HashTables,
+        SectionKind.LabelOffsets or SectionKind.LabelText => "label names",
+        SectionKind.Featurizer or SectionKind.Vocabulary or SectionKind.FeatureWeights => "featurizer",
+        _ => "header and provenance",
+    };
 
     private static string Describe(Featurizer f) => f.Kind switch
     {
@@ -114,7 +128,7 @@ internal static class InfoCommand
             json.WriteEndObject();
         }
         json.WriteEndArray();
-        json.WriteNumber("table_bytes", Parts(model).Where(p => p.Part == "hash tables").Sum(p => p.Bytes));
+        json.WriteNumber("table_bytes", Parts(model).Find(p => p.Part == HashTables).Bytes);
         json.WriteNumber("memory_per_thread_bytes", PredictorBytes(model));
         json.WriteString("kernel", KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
         json.WritePropertyName("provenance");

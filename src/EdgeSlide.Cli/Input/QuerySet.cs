@@ -37,6 +37,7 @@ internal sealed class QuerySet
                 continue;
             set._featurizeAllocated.Add(allocated);
             set._featurizeNs.Add(ns);
+            set._featurizeAllocated.Add(allocated);
             set._ids.AddRange(features.IdSpan);
             set._values.AddRange(features.ValueSpan);
             set._starts.Add(set._ids.Count);
@@ -55,7 +56,8 @@ internal sealed class QuerySet
 
     private static double Median(List<double> values)
     {
-        double[] sorted = [.. values.Order()];
+        double[] sorted = [.. values];
+        Array.Sort(sorted);
         return sorted[sorted.Length / 2];
     }
 }

@@ -19,7 +19,7 @@ internal static class EnergyAnalysis
         Phase[] idle = [.. run.Phases.Where(p => p.Kind == PhaseKind.Idle)];
         if (idle.Length < 2)
             throw new EnergyException("the run has no idle baseline before and after its windows");
-        double[] idleWatts = [.. idle.Select(p => recording.Integrate(p.From, p.To).Joules / p.Seconds)];
+        double[] idleWatts = Array.ConvertAll(idle, p => recording.Integrate(p.From, p.To).Joules / p.Seconds);
         double idlePower = (idleWatts[0] + idleWatts[^1]) / 2;
 
         var windows = new List<WindowResult>();
@@ -68,16 +68,16 @@ internal static class EnergyAnalysis
 
     private static VariantResult Summarize(string name, WindowResult[] windows, double idlePower)
     {
-        double[] gross = PerInference(windows), errors = Errors(windows), net = [.. windows.Select(w => w.NetMicrojoules)];
+        double[] gross = PerInference(windows), errors = Errors(windows), net = Array.ConvertAll(windows, w => w.NetMicrojoules);
         double seconds = windows.Sum(w => w.Seconds);
         long inferences = windows.Sum(w => w.Inferences);
         return new VariantResult(name, Statistics.Median(gross), Statistics.MedianInterval(gross, errors), Statistics.Median(net), Statistics.MedianInterval(net, errors),
             windows.Length, inferences, windows.Sum(w => w.Joules) / seconds, seconds / inferences * 1e6);
     }
 
-    private static double[] PerInference(WindowResult[] windows) => [.. windows.Select(w => w.GrossMicrojoules)];
+    private static double[] PerInference(WindowResult[] windows) => Array.ConvertAll(windows, w => w.GrossMicrojoules);
 
-    private static double[] Errors(WindowResult[] windows) => [.. windows.Select(w => w.StandardErrorJoules / w.Inferences * 1e6)];
+    private static double[] Errors(WindowResult[] windows) => Array.ConvertAll(windows, w => w.StandardErrorJoules / w.Inferences * 1e6);
 
     private static IEnumerable<string> Flags(RunRecord run, List<WindowResult> windows, VariantResult[] variants, double[] idle, MeasurementPlan plan, SamplingQuality quality)
     {
@@ -111,10 +111,24 @@ internal static class EnergyAnalysis
             yield return F($"gc: {collections} garbage collections ran within windows");
     }
 
+    /// <summary>What was read beside the windows, where anything was.</summary>
+    /// <remarks>Loops and Array.ConvertAll here and elsewhere: in native code a Select to or from a value type costs a copy of
+    /// LINQ for every other value type in use.</remarks>
+    public static List<EnvironmentReading> EnvironmentReadings(IReadOnlyList<WindowResult> windows)
+    {
+        var readings = new List<EnvironmentReading>();
+        foreach (WindowResult window in windows)
+        {
+            if (window.Environment is EnvironmentReading reading)
+                readings.Add(reading);
+        }
+        return readings;
+    }
+
     private static IEnumerable<string> EnvironmentFlags(List<WindowResult> windows)
     {
-        EnvironmentReading[] readings = [.. windows.Select(w => w.Environment).OfType<EnvironmentReading>()];
-        if (readings.Length == 0)
+        List<EnvironmentReading> readings = EnvironmentReadings(windows);
+        if (readings.Count == 0)
             yield break;
         double minClock = readings.Min(r => r.MinMegahertz), maxClock = readings.Max(r => r.MaxMegahertz);
         if (maxClock > 1.01 * minClock)
@@ -123,7 +137,9 @@ internal static class EnergyAnalysis
         if (Math.Abs(rise) > 10)
             yield return F($"temperature: {readings[0].MaxCelsius:0.0} to {readings[^1].MaxCelsius:0.0} degrees C over the run; leakage grows with it");
         // Bits 0-3 are the present state, 16-19 the same since boot (raspberrypi documentation, get_throttled).
-        uint now = readings.Aggregate(0u, (bits, r) => bits | (r.Throttled ?? 0));
+        uint now = 0;
+        foreach (EnvironmentReading reading in readings)
+            now |= reading.Throttled ?? 0;
         if ((now & 0xF) != 0)
             yield return F($"throttled: firmware reports 0x{now:x} (bit 0 under-voltage, 1 frequency cap, 2 throttled, 3 temperature limit); do not use these figures");
         else if (readings[0].Throttled is uint before && readings[^1].Throttled is uint after && (after & ~before) != 0)

@@ -74,7 +74,7 @@ internal static class PowerPlot
     private static (double[] Seconds, double[] Watts) Power(EnergyReport report)
     {
         Recording recording = report.Recording;
-        double[] time = [.. recording.Times.Select(report.Run.SecondsAt)];
+        double[] time = Array.ConvertAll(recording.Times, report.Run.SecondsAt);
         if (recording.Sensor.Quantity == SensorQuantity.Power)
             return (time, recording.Values);
         var middle = new List<double>();

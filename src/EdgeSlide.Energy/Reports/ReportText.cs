@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using EdgeSlide.Energy.Meter;
+using EdgeSlide.Energy.Protocol;
 
 namespace EdgeSlide.Energy.Reports;
 
@@ -45,8 +46,8 @@ internal static class ReportText
 
     private static string Conditions(EnergyReport report)
     {
-        EnvironmentReading[] readings = [.. report.Windows.Select(w => w.Environment).OfType<EnvironmentReading>()];
-        if (readings.Length == 0)
+        List<EnvironmentReading> readings = EnergyAnalysis.EnvironmentReadings(report.Windows);
+        if (readings.Count == 0)
             return "";
         string text = "";
         double low = readings.Min(r => r.MinMegahertz), high = readings.Max(r => r.MaxMegahertz);

@@ -14,19 +14,21 @@ internal static class TraceAlignment
 
     public static Recording Align(Trace trace, RunRecord run, out string description)
     {
-        double[] marks = [.. run.Windows.OrderBy(w => w.StartEvent).SelectMany(w => new[] { run.SecondsAt(w.From), run.SecondsAt(w.To) })];
+        var marks = new List<double>();
+        foreach (Phase window in run.Windows.OrderBy(w => w.StartEvent))
+            marks.AddRange([run.SecondsAt(window.From), run.SecondsAt(window.To)]);
         double offset, rate = 1;
         if (trace.Edges.Length > 0)
         {
-            if (trace.Edges.Length != marks.Length)
+            if (trace.Edges.Length != marks.Count)
             {
-                throw new EnergyException($"{trace.File}: {trace.MarkColumn} shows {trace.Edges.Length} edges but the run gave {marks.Length} events; " +
+                throw new EnergyException($"{trace.File}: {trace.MarkColumn} shows {trace.Edges.Length} edges but the run gave {marks.Count} events; " +
                     "record the whole run, check polarity and pin, and sample the digital line faster than the pulse");
             }
-            (offset, rate, double residual) = Fit(marks, trace.Edges);
+            (offset, rate, double residual) = Fit([.. marks], trace.Edges);
             if (Math.Abs(rate - 1) > MaxRateDifference || residual > MaxResidualSeconds)
                 throw new EnergyException(F($"{trace.File}: the edges do not match the run's events (worst {residual * 1e3:0.###} ms, clock rate {rate:0.######}); the trace is of another run"));
-            description = F($"{marks.Length} edges on {trace.MarkColumn}; clocks differ by {(rate - 1) * 1e6:0.#} ppm, worst edge {residual * 1e6:0.#} us");
+            description = F($"{marks.Count} edges on {trace.MarkColumn}; clocks differ by {(rate - 1) * 1e6:0.#} ppm, worst edge {residual * 1e6:0.#} us");
         }
         else if (trace.HasUnixTime)
         {
@@ -37,7 +39,7 @@ internal static class TraceAlignment
         {
             throw new EnergyException($"{trace.File}: no column shows the trigger's edges and the times are not wall-clock times, so the windows cannot be found; connect the trigger to a digital input of the meter");
         }
-        long[] times = [.. trace.Times.Select(t => run.StartedAt + (long)Math.Round((t - offset) / rate * 1e9))];
+        long[] times = Array.ConvertAll(trace.Times, t => run.StartedAt + (long)Math.Round((t - offset) / rate * 1e9));
         double update = (trace.Times[^1] - trace.Times[0]) / (trace.Times.Length - 1);
         var info = new SensorInfo("csv:" + trace.File, "recorded trace", "external meter", SensorQuantity.Power, null, TimeSpan.FromSeconds(update), SensorAccess.Readable, null);
         return new Recording(info, times, trace.Watts);

@@ -31,6 +31,7 @@ internal sealed unsafe class ModelFile : IDisposable
 {
     private readonly MappedFile _map;
     private readonly Dictionary<(SectionKind, int, int), Section> _sections = [];
+    private readonly List<Section> _inOrder = [];
     private readonly HashSet<(SectionKind, int, int)> _used = [];
 
     private ModelFile(string path, MappedFile map)
@@ -43,7 +44,8 @@ internal sealed unsafe class ModelFile : IDisposable
 
     public long Length => _map.Length;
 
-    public IEnumerable<Section> Sections => _sections.Values.OrderBy(s => s.Offset);
+    /// <summary>In the order of the file.</summary>
+    public IReadOnlyList<Section> Sections => _inOrder;
 
     public static ModelFile Open(string path, bool verifyChecksums)
     {
@@ -154,6 +156,7 @@ internal sealed unsafe class ModelFile : IDisposable
             end = section.Offset + section.Length;
             if (!_sections.TryAdd((section.Kind, section.Layer, section.Part), section))
                 throw Error(ModelError.DuplicateSection, $"section {section.Name} stands twice");
+            _inOrder.Add(section);
         }
         if (ModelFormat.Align(end) != _map.Length)
             throw Error(ModelError.WrongLength, $"has {_map.Length - end} bytes after its last section");

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
+using EdgeSlide.Runtime.Tests.Support;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -93,7 +94,7 @@ public sealed class TokenTests
         {
             foreach (TokenizerKind kind in Enum.GetValues<TokenizerKind>())
                 Assert.Equal(Naive(text, kind).Select(t => TokenHash.Of(Encoding.UTF8.GetBytes(t), 5)), Read(text, kind, 5));
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     [Fact]
@@ -114,7 +115,7 @@ public sealed class TokenTests
                 refused++;
                 Assert.False(System.Text.Unicode.Utf8.IsValid(bytes));
             }
-        }).QuickCheckThrowOnFailure();
+        }).Check();
         Assert.True(refused > 0);
     }
 
@@ -161,7 +162,7 @@ public sealed unsafe class VocabularyTests
             // Distinct in the 40 bits that are stored, as the builder demands.
             ulong[] hashes = [.. known.Select(TokenHash.Mix).DistinctBy(h => h << 24)];
             Check(hashes, others.Select(h => TokenHash.Mix(h ^ 0x5555)));
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     [Fact]

@@ -111,8 +111,16 @@ internal static class ReferencePredictor
         return [.. Enumerable.Range(0, tables).Select(t => t << bits | signs.Skip(t * bits).Take(bits).Aggregate(0, (code, bit) => code << 1 | (bit ? 1 : 0)))];
     }
 
-    public static double[] NaiveHadamard(double[] x) =>
-        [.. Enumerable.Range(0, x.Length).Select(i => Enumerable.Range(0, x.Length).Sum(j => (BitOperations.PopCount((uint)(i & j)) & 1) == 0 ? x[j] : -x[j]))];
+    public static double[] NaiveHadamard(double[] x)
+    {
+        var y = new double[x.Length];
+        for (int i = 0; i < y.Length; i++)
+        {
+            for (int j = 0; j < x.Length; j++)
+                y[i] += (BitOperations.PopCount((uint)(i & j)) & 1) == 0 ? x[j] : -x[j];
+        }
+        return y;
+    }
 
     private static float[] Logits(TestLayer layer, float[] x, int[] neurons)
     {
