@@ -28,7 +28,8 @@ var root = new RootCommand("""
 ParseResult parsed = root.Parse(args);
 if (parsed.Errors.Count > 0)
 {
-    System.Console.Error.WriteLine($"edgeslide-workbench: {parsed.Errors[0].Message.ReplaceLineEndings(" ")} (see --help)");
+    string problem = parsed.UnmatchedTokens is [string unknown, ..] ? $"unknown command or argument '{unknown}'" : parsed.Errors[0].Message;
+    System.Console.Error.WriteLine($"edgeslide-workbench: {problem.ReplaceLineEndings(" ")} (see --help)");
     return ExitCodes.Usage;
 }
 try

@@ -55,27 +55,37 @@ public sealed class FeaturizerTests
     }
 
     [Fact]
-    public void A_context_without_special_tokens_drops_unknown_words_and_starts_empty()
+    public void A_context_without_special_tokens_looks_no_further_back_for_unknown_words()
     {
-        TestNetwork context = TestNetwork.OfContext(10, positions: 1, bag: 0);
+        TestNetwork context = TestNetwork.OfContext(10, positions: 2, bag: 0);
         Featurizer featurizer = Create(context.Featurizer with { UnknownToken = FeaturizerRecord.NoToken, LineStartToken = FeaturizerRecord.NoToken }, context.Vocabulary);
+        Assert.Equal([(4, 1f)], FromText(featurizer, "never-heard w4"));
         Assert.Equal([(4, 1f)], FromText(featurizer, "w4 never-heard"));
+        Assert.Empty(FromText(featurizer, "w4 never heard"));
         Assert.Empty(FromText(featurizer, ""));
     }
 
-    [Fact]
-    public void Training_and_prediction_see_the_same_context()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Training_and_prediction_see_the_same_context(bool specialTokens)
     {
         TestNetwork context = TestNetwork.OfContext(30, positions: 3, bag: 8);
-        Featurizer featurizer = Create(context.Featurizer, context.Vocabulary);
+        Featurizer featurizer = specialTokens
+            ? Create(context.Featurizer, context.Vocabulary)
+            : Create(context.Featurizer with { UnknownToken = FeaturizerRecord.NoToken, LineStartToken = FeaturizerRecord.NoToken }, context.Vocabulary);
         var random = new TestRandom(3);
-        int[] line = [0, .. Enumerable.Range(0, 40).Select(_ => random.Below(30))];
+        string[] words = [.. Enumerable.Range(0, 60).Select(_ => random.Chance(20) ? "unheard" : $"w{random.Below(30)}")];
+        int[] line = [.. words.Select(w => featurizer.TokenId(TokenHash.Of(Encoding.UTF8.GetBytes(w), 17)))];
+        int start = specialTokens ? 1 : 0;
+        if (specialTokens)
+            line = [0, .. line];
+        Assert.Equal(!specialTokens, line.Contains(-1));
         using var features = new FeatureVector();
-        for (int position = 1; position <= line.Length; position++)
+        for (int position = start; position <= line.Length; position++)
         {
             featurizer.FromContext(line, position, features);
-            string prefix = string.Join(' ', line[1..position].Select(t => $"w{t}"));
-            Assert.Equal(FromText(featurizer, prefix), Pairs(features));
+            Assert.Equal(FromText(featurizer, string.Join(' ', words[..(position - start)])), Pairs(features));
         }
     }
 

@@ -43,6 +43,71 @@ public sealed class FormatTests : IDisposable
         Assert.Equal(0, file.Length % 64);
     }
 
+    [Theory]
+    [InlineData("tab\there")]
+    [InlineData("\u001b[31mred")]
+    [InlineData("del\u007f")]
+    [InlineData("next line\u0085")]
+    [InlineData("\u009b31m")]
+    public void Names_with_control_characters_are_neither_written_nor_read(string name)
+    {
+        Assert.Throws<ArgumentException>(() => LabelNames.ToSections([name]).ToList());
+        byte[] model = GoldenModelTests.Bytes;
+        byte[] utf8 = System.Text.Encoding.UTF8.GetBytes(name);
+        utf8.CopyTo(ModelBytes.Section(model, SectionKind.LabelText));
+        AssertRefused(model, ModelError.BadLabels, "a label is not plain UTF-8 text");
+    }
+
+    [Theory]
+    [InlineData("Â\u00a0no-break space and É")]
+    [InlineData("日本語 👍")]
+    public void Names_in_any_script_are_written_and_read(string name)
+    {
+        TestNetwork network = GoldenModelTests.Network();
+        network.Labels![3] = name;
+        using EdgeSlideModel model = network.Open(_folder);
+        Assert.Equal(name, model.LabelName(3));
+    }
+
+    [Fact]
+    public void A_name_that_begins_within_a_character_is_refused()
+    {
+        byte[] model = GoldenModelTests.Bytes;
+        Span<uint> offsets = ModelBytes.Section<uint>(model, SectionKind.LabelOffsets);
+        offsets[4]++; // Label 4 is the first with an accent, at its beginning.
+        AssertRefused(model, ModelError.BadLabels, "a label begins within a character");
+    }
+
+    [Fact]
+    public void A_provenance_that_is_not_utf8_is_refused()
+    {
+        byte[] model = GoldenModelTests.Bytes;
+        Span<byte> json = ModelBytes.Section(model, SectionKind.Provenance);
+        json[json.IndexOf((byte)'t')] = 0xFF; // Within a string.
+        AssertRefused(model, ModelError.BadProvenance, "the provenance is not UTF-8");
+    }
+
+    [Fact]
+    public void Reserved_bytes_of_the_network_are_zero()
+    {
+        for (int at = 8; at < 32; at++)
+        {
+            byte[] model = GoldenModelTests.Bytes;
+            ModelBytes.Section(model, SectionKind.Network)[at] = 1;
+            AssertRefused(model, ModelError.BadShape, "the network's reserved bytes are not zero");
+        }
+    }
+
+    private void AssertRefused(byte[] model, ModelError error, string message)
+    {
+        string path = _folder.Write("model", ModelBytes.Reseal(model));
+        foreach (bool verify in new[] { true, false })
+        {
+            var thrown = Assert.Throws<ModelFormatException>(() => EdgeSlideModel.Open(path, verify));
+            Assert.Equal((error, $"{path}: {message}"), (thrown.Error, thrown.Message));
+        }
+    }
+
     [Fact]
     public void Label_names_of_more_than_two_gigabytes_are_refused()
     {
