@@ -296,7 +296,7 @@ internal static class EnergyCommand
                 throw new CommandException(ExitCodes.Usage, "the model has no hash tables, so there is only --mode dense");
             string[] names = mode == "both" ? hasTables ? ["lsh", "dense"] : ["dense"] : [mode];
             Variants = names;
-            _modes = [.. names.Select(CommonOptions.ParseMode)];
+            _modes = Array.ConvertAll(names, CommonOptions.ParseMode);
             _predictor = predictor;
             _predictor.Probabilities = false;
             _queries = queries;

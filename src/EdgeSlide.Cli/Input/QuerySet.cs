@@ -55,7 +55,8 @@ internal sealed class QuerySet
 
     private static double Median(List<double> values)
     {
-        double[] sorted = [.. values.Order()];
+        double[] sorted = [.. values];
+        Array.Sort(sorted);
         return sorted[sorted.Length / 2];
     }
 }

@@ -14,7 +14,7 @@ internal static class TraceAlignment
 
     public static Recording Align(Trace trace, RunRecord run, out string description)
     {
-        double[] marks = [.. run.Windows.OrderBy(w => w.StartEvent).SelectMany(w => new[] { run.SecondsAt(w.From), run.SecondsAt(w.To) })];
+        double[] marks = Marks(run);
         double offset, rate = 1;
         if (trace.Edges.Length > 0)
         {
@@ -37,16 +37,27 @@ internal static class TraceAlignment
         {
             throw new EnergyException($"{trace.File}: no column shows the trigger's edges and the times are not wall-clock times, so the windows cannot be found; connect the trigger to a digital input of the meter");
         }
-        long[] times = [.. trace.Times.Select(t => run.StartedAt + (long)Math.Round((t - offset) / rate * 1e9))];
+        long[] times = Array.ConvertAll(trace.Times, t => run.StartedAt + (long)Math.Round((t - offset) / rate * 1e9));
         double update = (trace.Times[^1] - trace.Times[0]) / (trace.Times.Length - 1);
         var info = new SensorInfo("csv:" + trace.File, "recorded trace", "external meter", SensorQuantity.Power, null, TimeSpan.FromSeconds(update), SensorAccess.Readable, null);
         return new Recording(info, times, trace.Watts);
     }
 
+    /// <summary>Seconds of the trigger events in their order, two to a window.</summary>
+    private static double[] Marks(RunRecord run)
+    {
+        List<Phase> windows = run.Windows;
+        windows.Sort((a, b) => a.StartEvent.CompareTo(b.StartEvent));
+        var marks = new double[windows.Count * 2];
+        for (int i = 0; i < windows.Count; i++)
+            (marks[2 * i], marks[2 * i + 1]) = (run.SecondsAt(windows[i].From), run.SecondsAt(windows[i].To));
+        return marks;
+    }
+
     /// <summary>Least squares of edge = offset + rate x mark, and the largest deviation in seconds.</summary>
     private static (double Offset, double Rate, double Residual) Fit(double[] marks, double[] edges)
     {
-        double meanMark = marks.Average(), meanEdge = edges.Average(), product = 0, square = 0;
+        double meanMark = Statistics.Mean(marks), meanEdge = Statistics.Mean(edges), product = 0, square = 0;
         for (int i = 0; i < marks.Length; i++)
         {
             product += (marks[i] - meanMark) * (edges[i] - meanEdge);
