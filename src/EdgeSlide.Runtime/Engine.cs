@@ -12,9 +12,17 @@ internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[
     public NeuronLayer Output => Layers[^1];
 
     /// <summary>The widest vector between layers (the output layer's excluded), padded.</summary>
-    public int MaxHiddenWidth { get; } = ModelFormat.RowStride(Math.Max(
-        Math.Max(SparseInput?.Outputs ?? 0, Layers.Max(l => l.Inputs)),
-        Layers.Max(l => l == Layers[^1] ? 0 : l.Outputs)));
+    public int MaxHiddenWidth { get; } = ModelFormat.RowStride(WidestHidden(SparseInput, Layers));
+
+    private static int WidestHidden(SparseInputLayer? sparseInput, NeuronLayer[] layers)
+    {
+        int width = sparseInput?.Outputs ?? 0;
+        foreach (NeuronLayer layer in layers)
+            width = Math.Max(width, layer.Inputs);
+        foreach (NeuronLayer hidden in layers[..^1])
+            width = Math.Max(width, hidden.Outputs);
+        return width;
+    }
 }
 
 /// <summary>A session's working memory and the forward pass over it, independent of the kernel.</summary>
@@ -75,7 +83,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
                 _ballots[i] = new Ballot(selector, layout.Layers[i].Outputs, layout.Layers[i].Inputs);
         }
         // The elected wait in the one list of candidates, so no hidden layer may hold an election in between.
-        _electsEarly = layout.Output.Selector is { NeedsHidden: false } && layout.Layers.All(l => l == layout.Output || l.Selector is null);
+        _electsEarly = layout.Output.Selector is { NeedsHidden: false } && Array.TrueForAll(layout.Layers[..^1], l => l.Selector is null);
     }
 
     public override string KernelName => TKernel.Name;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 
 namespace EdgeSlide.Cli.Commands;
@@ -13,8 +14,15 @@ internal static class CommonOptions
     {
         argument.Validators.Add(result =>
         {
-            if (result.Tokens.FirstOrDefault(t => t.Value.Length > 1 && t.Value[0] == '-') is { } option)
-                result.AddError($"unknown option '{option.Value}'; a file of that name can be given as ./{option.Value}");
+            foreach (Token token in result.Tokens)
+            {
+                string name = token.Value;
+                if (name.Length > 1 && name[0] == '-')
+                {
+                    result.AddError($"unknown option '{name}'; a file of that name can be given as ./{name}");
+                    break;
+                }
+            }
         });
         return argument;
     }

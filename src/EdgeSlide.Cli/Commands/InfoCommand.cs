@@ -37,31 +37,32 @@ internal static class InfoCommand
     }
 
     /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and four bytes of votes per label.</summary>
-    private static long PredictorBytes(EdgeSlideModel model) =>
-        model.Layout.MaxHiddenWidth * 13L + LayerSelector.MaxBudget * 12L
-        + model.Layout.Layers.Where(l => l.Selector is not null).Sum(l => l.Outputs * 4L + 20_000);
-
-    /// <summary>Bytes by part, in the order of the file.</summary>
-    private static List<(string Part, long Bytes)> Parts(EdgeSlideModel model)
+    private static long PredictorBytes(EdgeSlideModel model)
     {
-        var parts = new List<(string Part, long Bytes)>();
+        long bytes = model.Layout.MaxHiddenWidth * 13L + LayerSelector.MaxBudget * 12L;
+        foreach (NeuronLayer layer in model.Layout.Layers)
+            bytes += layer.Selector is null ? 0 : layer.Outputs * 4L + 20_000;
+        return bytes;
+    }
+
+    /// <summary>Sections of like purpose, in the order of their first.</summary>
+    private static List<Part> Parts(EdgeSlideModel model)
+    {
+        var parts = new List<Part>();
         foreach (Section section in model.File.Sections)
         {
-            string part = PartOf(section);
-            int known = parts.FindIndex(p => p.Part == part);
-            if (known < 0)
-                parts.Add((part, section.Length));
-            else
-                parts[known] = (part, parts[known].Bytes + section.Length);
+            string name = PartOf(section);
+            Part? part = parts.Find(p => p.Name == name);
+            if (part is null)
+                parts.Add(part = new Part(name));
+            part.Bytes += section.Length;
         }
         return parts;
     }
 
-    private static string PartOf(in Section section) => section.Kind switch
+    private static string PartOf(Section section) => section.Kind switch
     {
-        SectionKind.Weights when section.Layer == 0 => "input layer",
-        SectionKind.Scales or SectionKind.Bias when section.Layer == 0 => "input layer",
-        SectionKind.Weights or SectionKind.Scales or SectionKind.Bias => "other layers",
+        SectionKind.Weights or SectionKind.Scales or SectionKind.Bias => section.Layer == 0 ? "input layer" : "other layers",
         SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries => HashTables,
         SectionKind.LabelOffsets or SectionKind.LabelText => "label names",
         SectionKind.Featurizer or SectionKind.Vocabulary or SectionKind.FeatureWeights => "featurizer",
@@ -95,11 +96,11 @@ internal static class InfoCommand
             }
         }
         output.Write($"labels     {model.LabelCount:N0}{(model.Labels.HasNames ? "" : ", without names")}\n\n");
-        foreach ((string part, long bytes) in Parts(model))
-            output.Write($"{part,-24}{bytes,14:N0} bytes {(double)bytes / model.File.Length,7:P1}\n");
+        foreach (Part part in Parts(model))
+            output.Write($"{part.Name,-24}{part.Bytes,14:N0} bytes {(double)part.Bytes / model.File.Length,7:P1}\n");
         output.Write($"{"memory per thread",-24}{PredictorBytes(model),14:N0} bytes\n");
         output.Write($"{"memory at most",-24}{model.File.Length + PredictorBytes(model),14:N0} bytes with every page of the model touched\n\n");
-        output.Write($"kernel     {KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable))} (supported here: {string.Join(", ", KernelSelector.Names.Where(KernelSelector.IsSupported))})\n");
+        output.Write($"kernel     {KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable))} (supported here: {string.Join(", ", Array.FindAll(KernelSelector.Names, KernelSelector.IsSupported))})\n");
         output.Write($"provenance {model.Provenance}\n");
     }
 
@@ -128,7 +129,7 @@ internal static class InfoCommand
             json.WriteEndObject();
         }
         json.WriteEndArray();
-        json.WriteNumber("table_bytes", Parts(model).Find(p => p.Part == HashTables).Bytes);
+        json.WriteNumber("table_bytes", Parts(model).Find(p => p.Name == HashTables)?.Bytes ?? 0);
         json.WriteNumber("memory_per_thread_bytes", PredictorBytes(model));
         json.WriteString("kernel", KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
         json.WritePropertyName("provenance");
@@ -162,5 +163,12 @@ internal static class InfoCommand
             json.WriteEndArray();
         }
         json.WriteEndObject();
+    }
+
+    private sealed class Part(string name)
+    {
+        public string Name => name;
+
+        public long Bytes { get; set; }
     }
 }

@@ -44,7 +44,12 @@ internal static class SensorsCommand
     {
         if (sensors.Count == 0)
             return;
-        int id = sensors.Max(s => s.Info.Id.Length), rail = sensors.Max(s => s.Info.Rail.Length);
+        int id = 0, rail = 0;
+        foreach (DetectedSensor sensor in sensors)
+        {
+            id = Math.Max(id, sensor.Info.Id.Length);
+            rail = Math.Max(rail, sensor.Info.Rail.Length);
+        }
         output.Write($"{"sensor".PadRight(id)}  access    {"rail".PadRight(rail)}  {"reading",-12}{"resolution",-12}{"update",-10}driver\n");
         foreach (DetectedSensor sensor in sensors)
         {

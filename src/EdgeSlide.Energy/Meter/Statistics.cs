@@ -6,6 +6,14 @@ internal static class Statistics
     public const int Replicates = 10_000;
     public const int Seed = 20141;
 
+    public static double Mean(ReadOnlySpan<double> values)
+    {
+        double sum = 0;
+        foreach (double value in values)
+            sum += value;
+        return sum / values.Length;
+    }
+
     public static double Median(ReadOnlySpan<double> values)
     {
         if (values.IsEmpty)

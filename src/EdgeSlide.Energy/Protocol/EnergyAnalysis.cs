@@ -16,10 +16,10 @@ internal static class EnergyAnalysis
 {
     public static EnergyReport Analyze(RunRecord run, Recording recording, MeasurementPlan plan, SamplingQuality quality, RunContext context)
     {
-        Phase[] idle = [.. run.Phases.Where(p => p.Kind == PhaseKind.Idle)];
-        if (idle.Length < 2)
+        List<Phase> idle = run.PhasesOf(PhaseKind.Idle);
+        if (idle.Count < 2)
             throw new EnergyException("the run has no idle baseline before and after its windows");
-        double[] idleWatts = Array.ConvertAll(idle, p => recording.Integrate(p.From, p.To).Joules / p.Seconds);
+        double[] idleWatts = [.. idle.ConvertAll(p => recording.Integrate(p.From, p.To).Joules / p.Seconds)];
         double idlePower = (idleWatts[0] + idleWatts[^1]) / 2;
 
         var windows = new List<WindowResult>();
@@ -31,12 +31,16 @@ internal static class EnergyAnalysis
                 energy.StandardError, energy.Joules / phase.Inferences * 1e6, (energy.Joules - (idlePower * phase.Seconds)) / phase.Inferences * 1e6,
                 energy.Samples, energy.MaxGap * 1e-9, phase.StartEvent, phase.EndEvent, phase.Environment));
         }
-        VariantResult[] variants = [.. run.Variants.Select(name => Summarize(name, [.. windows.Where(w => w.Variant == name)], idlePower))];
+        var variants = new VariantResult[run.Variants.Count];
+        for (int v = 0; v < variants.Length; v++)
+            variants[v] = Summarize(run.Variants[v], WindowsOf(run.Variants[v], windows), idlePower);
         double? ratio = null;
         Interval? ratioInterval = null;
         if (variants.Length == 2)
         {
-            WindowResult[] a = [.. windows.Where(w => w.Variant == run.Variants[0]).OrderBy(w => w.Number)], b = [.. windows.Where(w => w.Variant == run.Variants[1]).OrderBy(w => w.Number)];
+            WindowResult[] a = WindowsOf(run.Variants[0], windows), b = WindowsOf(run.Variants[1], windows);
+            Array.Sort(a, (x, y) => x.Number.CompareTo(y.Number));
+            Array.Sort(b, (x, y) => x.Number.CompareTo(y.Number));
             ratio = variants[0].GrossMedianMicrojoules / variants[1].GrossMedianMicrojoules;
             ratioInterval = Statistics.MedianRatioInterval(PerInference(a), Errors(a), PerInference(b), Errors(b));
         }
@@ -69,11 +73,19 @@ internal static class EnergyAnalysis
     private static VariantResult Summarize(string name, WindowResult[] windows, double idlePower)
     {
         double[] gross = PerInference(windows), errors = Errors(windows), net = Array.ConvertAll(windows, w => w.NetMicrojoules);
-        double seconds = windows.Sum(w => w.Seconds);
-        long inferences = windows.Sum(w => w.Inferences);
+        double seconds = 0, joules = 0;
+        long inferences = 0;
+        foreach (WindowResult window in windows)
+        {
+            seconds += window.Seconds;
+            joules += window.Joules;
+            inferences += window.Inferences;
+        }
         return new VariantResult(name, Statistics.Median(gross), Statistics.MedianInterval(gross, errors), Statistics.Median(net), Statistics.MedianInterval(net, errors),
-            windows.Length, inferences, windows.Sum(w => w.Joules) / seconds, seconds / inferences * 1e6);
+            windows.Length, inferences, joules / seconds, seconds / inferences * 1e6);
     }
+
+    private static WindowResult[] WindowsOf(string variant, List<WindowResult> windows) => [.. windows.FindAll(w => w.Variant == variant)];
 
     private static double[] PerInference(WindowResult[] windows) => Array.ConvertAll(windows, w => w.GrossMicrojoules);
 
@@ -89,8 +101,12 @@ internal static class EnergyAnalysis
             yield return F($"idle-drift: {idle[0]:0.####} W before, {idle[^1]:0.####} W after; the idle-subtracted figures are uncertain by that much");
         foreach (VariantResult variant in variants)
         {
-            WindowResult[] own = [.. windows.Where(w => w.Variant == variant.Name)];
-            double min = own.Min(w => w.GrossMicrojoules), max = own.Max(w => w.GrossMicrojoules);
+            double min = double.PositiveInfinity, max = double.NegativeInfinity;
+            foreach (WindowResult window in WindowsOf(variant.Name, windows))
+            {
+                min = Math.Min(min, window.GrossMicrojoules);
+                max = Math.Max(max, window.GrossMicrojoules);
+            }
             if (max > 1.1 * min)
                 yield return F($"spread: {variant.Name} ranges from {min:G4} to {max:G4} uJ over its windows; other load, another clock, or inputs that cost differently");
             if (variant.NetMedianMicrojoules <= 0)
@@ -99,50 +115,37 @@ internal static class EnergyAnalysis
         long due = quality.Samples + quality.Dropped;
         if (quality.Dropped > 0.01 * due)
             yield return F($"dropped: {quality.Dropped} of {due} readings are missing");
-        double gap = windows.Max(w => w.MaxGapSeconds);
+        double gap = 0;
+        foreach (WindowResult window in windows)
+            gap = Math.Max(gap, window.MaxGapSeconds);
         if (gap > 10 / quality.RateHz)
             yield return F($"gap: up to {gap:0.###} s between neighbouring samples, filled by a straight line");
         if (quality.CpuShare > 0.01)
             yield return F($"overhead: sampling took {quality.CpuShare.Value * 100:0.##}% of a core; lower the rate");
         foreach (string flag in EnvironmentFlags(windows))
             yield return flag;
-        int collections = run.Windows.Sum(w => w.Collections);
+        int collections = 0;
+        foreach (Phase window in run.Windows)
+            collections += window.Collections;
         if (collections > 0)
             yield return F($"gc: {collections} garbage collections ran within windows");
     }
 
-    /// <summary>What was read beside the windows, where anything was.</summary>
-    /// <remarks>Loops and Array.ConvertAll here and elsewhere: in native code a Select to or from a value type costs a copy of
-    /// LINQ for every other value type in use.</remarks>
-    public static List<EnvironmentReading> EnvironmentReadings(IReadOnlyList<WindowResult> windows)
-    {
-        var readings = new List<EnvironmentReading>();
-        foreach (WindowResult window in windows)
-        {
-            if (window.Environment is EnvironmentReading reading)
-                readings.Add(reading);
-        }
-        return readings;
-    }
-
     private static IEnumerable<string> EnvironmentFlags(List<WindowResult> windows)
     {
-        List<EnvironmentReading> readings = EnvironmentReadings(windows);
-        if (readings.Count == 0)
+        if (EnvironmentSummary.Of(windows) is not { } summary)
             yield break;
-        double minClock = readings.Min(r => r.MinMegahertz), maxClock = readings.Max(r => r.MaxMegahertz);
-        if (maxClock > 1.01 * minClock)
-            yield return F($"clock: cores ran between {minClock:0} and {maxClock:0} MHz; pin the frequency (firmware-configs)");
-        double rise = readings[^1].MaxCelsius - readings[0].MaxCelsius;
+        (EnvironmentReading first, EnvironmentReading last, EnvironmentReading all) = (summary.First, summary.Last, summary.All);
+        if (all.MaxMegahertz > 1.01 * all.MinMegahertz)
+            yield return F($"clock: cores ran between {all.MinMegahertz:0} and {all.MaxMegahertz:0} MHz; pin the frequency (firmware-configs)");
+        double rise = last.MaxCelsius - first.MaxCelsius;
         if (Math.Abs(rise) > 10)
-            yield return F($"temperature: {readings[0].MaxCelsius:0.0} to {readings[^1].MaxCelsius:0.0} degrees C over the run; leakage grows with it");
+            yield return F($"temperature: {first.MaxCelsius:0.0} to {last.MaxCelsius:0.0} degrees C over the run; leakage grows with it");
         // Bits 0-3 are the present state, 16-19 the same since boot (raspberrypi documentation, get_throttled).
-        uint now = 0;
-        foreach (EnvironmentReading reading in readings)
-            now |= reading.Throttled ?? 0;
+        uint now = all.Throttled ?? 0;
         if ((now & 0xF) != 0)
             yield return F($"throttled: firmware reports 0x{now:x} (bit 0 under-voltage, 1 frequency cap, 2 throttled, 3 temperature limit); do not use these figures");
-        else if (readings[0].Throttled is uint before && readings[^1].Throttled is uint after && (after & ~before) != 0)
+        else if (first.Throttled is uint before && last.Throttled is uint after && (after & ~before) != 0)
             yield return F($"throttled: firmware set 0x{after & ~before:x} during the run; do not use these figures");
     }
 

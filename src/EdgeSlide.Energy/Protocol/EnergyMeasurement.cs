@@ -71,10 +71,16 @@ public sealed class EnergyMeasurement
         RunRecord run = MarksFile.Read(marksFile);
         Trace trace = TraceReader.Read(traceFile, options);
         Recording recording = TraceAlignment.Align(trace, run, out string alignment);
-        TimeSpan Shortest(PhaseKind kind) => TimeSpan.FromSeconds(run.Phases.Where(p => p.Kind == kind).Select(p => p.Seconds).DefaultIfEmpty(0).Min());
+        TimeSpan Shortest(PhaseKind kind)
+        {
+            double seconds = double.PositiveInfinity;
+            foreach (Phase phase in run.PhasesOf(kind))
+                seconds = Math.Min(seconds, phase.Seconds);
+            return double.IsFinite(seconds) ? TimeSpan.FromSeconds(seconds) : TimeSpan.Zero;
+        }
         var plan = new MeasurementPlan
         {
-            Windows = run.Windows.Count() / run.Variants.Count,
+            Windows = run.Windows.Count / run.Variants.Count,
             WindowLength = Shortest(PhaseKind.Window),
             WarmUp = Shortest(PhaseKind.WarmUp),
             Idle = Shortest(PhaseKind.Idle),

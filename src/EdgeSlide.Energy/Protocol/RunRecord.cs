@@ -40,9 +40,9 @@ internal sealed class RunRecord(IReadOnlyList<string> variants, DateTimeOffset s
 
     public List<Phase> Phases { get; } = [];
 
-    public IEnumerable<Phase> Windows => Phases.Where(p => p.Kind == PhaseKind.Window);
+    public List<Phase> Windows => PhasesOf(PhaseKind.Window);
 
-    public IEnumerable<Phase> WindowsOf(int variant) => Phases.Where(p => p.Kind == PhaseKind.Window && p.Variant == variant);
+    public List<Phase> PhasesOf(PhaseKind kind) => Phases.FindAll(p => p.Kind == kind);
 
     public double SecondsAt(long time) => (time - StartedAt) * 1e-9;
 }

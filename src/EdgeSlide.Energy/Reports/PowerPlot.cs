@@ -37,7 +37,9 @@ internal static class PowerPlot
     public static string Svg(EnergyReport report)
     {
         (double[] time, double[] watts) = Power(report);
-        double start = time[0], end = Math.Max(time[^1], start + 1e-9), top = Math.Max(watts.Max() * 1.08, 1e-9), bottom = Math.Min(0, watts.Min() * 1.08);
+        double start = time[0], end = Math.Max(time[^1], start + 1e-9), top = 1e-9, bottom = 0;
+        foreach (double w in watts)
+            (top, bottom) = (Math.Max(top, w * 1.08), Math.Min(bottom, w * 1.08));
         double X(double t) => Left + ((t - start) / (end - start) * (Width - Left - Right));
         double Y(double w) => Height - Bottom - ((w - bottom) / (top - bottom) * (Height - Top - Bottom));
         var svg = new StringBuilder();

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using EdgeSlide.Energy.Meter;
-using EdgeSlide.Energy.Protocol;
 
 namespace EdgeSlide.Energy.Reports;
 
@@ -32,7 +31,7 @@ internal static class ReportText
         if (report.Quality.CpuShare is double cpu)
             Line($"          {cpu * 100:0.###}% of a core, {report.Quality.BusyShare * 100:0.###}% of the time within readings, {report.Quality.AllocatedBytes} bytes allocated");
         if (report.Context.Trigger is string trigger)
-            Line($"trigger   {trigger}, events 1 to {report.Windows.Max(w => w.EndEvent)}");
+            Line($"trigger   {trigger}, events 1 to {LastEvent(report)}");
         if (report.Context.Alignment is string alignment)
             Line($"aligned   {alignment}");
         Line($"machine   {report.Context.Board ?? "board unknown"}, {RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}, {RuntimeInformation.OSDescription}, governor {report.Context.Governor ?? "unknown"}{Conditions(report)}");
@@ -44,20 +43,24 @@ internal static class ReportText
         return text.ToString();
     }
 
+    private static int LastEvent(EnergyReport report)
+    {
+        int last = 0;
+        foreach (WindowResult window in report.Windows)
+            last = Math.Max(last, window.EndEvent);
+        return last;
+    }
+
     private static string Conditions(EnergyReport report)
     {
-        List<EnvironmentReading> readings = EnergyAnalysis.EnvironmentReadings(report.Windows);
-        if (readings.Count == 0)
+        if (EnvironmentSummary.Of(report.Windows) is not { All: var all } summary)
             return "";
         string text = "";
-        double low = readings.Min(r => r.MinMegahertz), high = readings.Max(r => r.MaxMegahertz);
-        if (double.IsFinite(low))
-            text += string.Create(CultureInfo.InvariantCulture, $", {low:0} to {high:0} MHz");
-        low = readings.Min(r => r.MinCelsius);
-        high = readings.Max(r => r.MaxCelsius);
-        if (double.IsFinite(low))
-            text += string.Create(CultureInfo.InvariantCulture, $", {low:0.0} to {high:0.0} degrees C");
-        if (readings[^1].Throttled is uint throttled)
+        if (double.IsFinite(all.MinMegahertz))
+            text += string.Create(CultureInfo.InvariantCulture, $", {all.MinMegahertz:0} to {all.MaxMegahertz:0} MHz");
+        if (double.IsFinite(all.MinCelsius))
+            text += string.Create(CultureInfo.InvariantCulture, $", {all.MinCelsius:0.0} to {all.MaxCelsius:0.0} degrees C");
+        if (summary.Last.Throttled is uint throttled)
             text += $", throttled=0x{throttled:x}";
         return text;
     }

@@ -17,7 +17,10 @@ public static class SensorDiscovery
         PowercapSensors.Discover(tree, found);
         PmicSensors.Discover(tree, runner, found);
         PowerSupplySensors.Discover(tree, found);
-        return [.. found.OrderBy(sensor => sensor.Rank)]; // stable: discovery order within a rank
+        var ranked = new List<DetectedSensor>(found.Count);
+        foreach (DetectedSensor sensor in found)
+            ranked.Insert(ranked.FindLastIndex(s => s.Rank <= sensor.Rank) + 1, sensor); // behind its equals: discovery order within a rank
+        return ranked;
     }
 
     /// <summary>
@@ -28,28 +31,29 @@ public static class SensorDiscovery
     public static DetectedSensor Select(IReadOnlyList<DetectedSensor> sensors, string? id = null)
     {
         ArgumentNullException.ThrowIfNull(sensors);
+        DetectedSensor[] all = [.. sensors];
         if (id is not null)
         {
-            DetectedSensor[] matches = [.. sensors.Where(s => s.Info.Id == id)];
+            DetectedSensor[] matches = Array.FindAll(all, s => s.Info.Id == id);
             if (matches.Length == 0)
-                matches = [.. sensors.Where(s => s.Info.Rail == id)];
+                matches = Array.FindAll(all, s => s.Info.Rail == id);
             return matches.Length switch
             {
                 1 => matches[0],
-                0 => throw new EnergyException($"no sensor is called '{id}': `edgeslide sensors` lists the {sensors.Count} found here"),
-                _ => throw new EnergyException($"{matches.Length} sensors carry the rail '{id}': give one of the identifiers {string.Join(", ", matches.Select(s => s.Info.Id))}"),
+                0 => throw new EnergyException($"no sensor is called '{id}': `edgeslide sensors` lists the {all.Length} found here"),
+                _ => throw new EnergyException($"{matches.Length} sensors carry the rail '{id}': give one of the identifiers {string.Join(", ", Array.ConvertAll(matches, s => s.Info.Id))}"),
             };
         }
-        if (sensors.Count == 0)
+        if (all.Length == 0)
         {
             throw new EnergyException("no power sensor found on this machine: wire and enable one (firmware-configs/README.md), " +
                 "replay an external meter's recording with --sensor csv:FILE, or ask for a labelled model with --estimate");
         }
-        DetectedSensor? readable = sensors.FirstOrDefault(s => s.Info.Access == SensorAccess.Readable);
+        DetectedSensor? readable = Array.Find(all, s => s.Info.Access == SensorAccess.Readable);
         if (readable is not null)
             return readable;
-        DetectedSensor first = sensors.FirstOrDefault(s => s.Info.Access == SensorAccess.Denied) ?? sensors[0];
-        throw new EnergyException($"{sensors.Count} power sensor(s) found but none can be read; {first.Info.Id}: {first.Info.Note}");
+        DetectedSensor first = Array.Find(all, s => s.Info.Access == SensorAccess.Denied) ?? all[0];
+        throw new EnergyException($"{all.Length} power sensor(s) found but none can be read; {first.Info.Id}: {first.Info.Note}");
     }
 
     /// <summary>Opens and reads every file once, which is the only proof of permission there is.</summary>
@@ -75,7 +79,7 @@ public static class SensorDiscovery
         return (SensorAccess.Readable, null);
     }
 
-    internal static string Join(params ReadOnlySpan<string?> notes) => string.Join("; ", notes.ToArray().Where(n => n is not null));
+    internal static string Join(params ReadOnlySpan<string?> notes) => string.Join("; ", Array.FindAll(notes.ToArray(), n => n is not null));
 }
 
 /// <summary>Preference when the user names no sensor: whole board before parts, direct power before inferred.</summary>

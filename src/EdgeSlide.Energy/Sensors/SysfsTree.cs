@@ -22,10 +22,9 @@ internal class SysfsTree(string root)
             string path = PathOf(relative);
             if (!Directory.Exists(path))
                 return [];
-            return [.. Directory.GetDirectories(path).Select(Path.GetFileName).OfType<string>()
-                .OrderBy(name => name.TrimEnd('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'), StringComparer.Ordinal)
-                .ThenBy(TrailingNumber).ThenBy(name => name, StringComparer.Ordinal)
-                .Select(name => relative + "/" + name)];
+            string[] names = Array.ConvertAll(Directory.GetDirectories(path), directory => Path.GetFileName(directory));
+            Array.Sort(names, Compare);
+            return Array.ConvertAll(names, name => relative + "/" + name);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -81,6 +80,16 @@ internal class SysfsTree(string root)
         }
         return Path.GetFileName(classDirectory);
     }
+
+    private static int Compare(string a, string b)
+    {
+        int order = string.CompareOrdinal(WithoutNumber(a), WithoutNumber(b));
+        if (order == 0)
+            order = TrailingNumber(a).CompareTo(TrailingNumber(b));
+        return order != 0 ? order : string.CompareOrdinal(a, b);
+    }
+
+    private static string WithoutNumber(string name) => name.TrimEnd('0', '1', '2', '3', '4', '5', '6', '7', '8', '9');
 
     private static int TrailingNumber(string name)
     {

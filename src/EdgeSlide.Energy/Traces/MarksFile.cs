@@ -75,7 +75,7 @@ internal static class MarksFile
         }
         var run = new RunRecord(variants, started, 0);
         run.Phases.AddRange(phases);
-        if (!run.Windows.Any())
+        if (run.Windows.Count == 0)
             throw new EnergyException($"{path}: no window in it; the run was cut short");
         return run;
     }

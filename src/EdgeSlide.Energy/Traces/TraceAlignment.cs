@@ -14,21 +14,19 @@ internal static class TraceAlignment
 
     public static Recording Align(Trace trace, RunRecord run, out string description)
     {
-        var marks = new List<double>();
-        foreach (Phase window in run.Windows.OrderBy(w => w.StartEvent))
-            marks.AddRange([run.SecondsAt(window.From), run.SecondsAt(window.To)]);
+        double[] marks = Marks(run);
         double offset, rate = 1;
         if (trace.Edges.Length > 0)
         {
-            if (trace.Edges.Length != marks.Count)
+            if (trace.Edges.Length != marks.Length)
             {
-                throw new EnergyException($"{trace.File}: {trace.MarkColumn} shows {trace.Edges.Length} edges but the run gave {marks.Count} events; " +
+                throw new EnergyException($"{trace.File}: {trace.MarkColumn} shows {trace.Edges.Length} edges but the run gave {marks.Length} events; " +
                     "record the whole run, check polarity and pin, and sample the digital line faster than the pulse");
             }
-            (offset, rate, double residual) = Fit([.. marks], trace.Edges);
+            (offset, rate, double residual) = Fit(marks, trace.Edges);
             if (Math.Abs(rate - 1) > MaxRateDifference || residual > MaxResidualSeconds)
                 throw new EnergyException(F($"{trace.File}: the edges do not match the run's events (worst {residual * 1e3:0.###} ms, clock rate {rate:0.######}); the trace is of another run"));
-            description = F($"{marks.Count} edges on {trace.MarkColumn}; clocks differ by {(rate - 1) * 1e6:0.#} ppm, worst edge {residual * 1e6:0.#} us");
+            description = F($"{marks.Length} edges on {trace.MarkColumn}; clocks differ by {(rate - 1) * 1e6:0.#} ppm, worst edge {residual * 1e6:0.#} us");
         }
         else if (trace.HasUnixTime)
         {
@@ -45,10 +43,21 @@ internal static class TraceAlignment
         return new Recording(info, times, trace.Watts);
     }
 
+    /// <summary>Seconds of the trigger events in their order, two to a window.</summary>
+    private static double[] Marks(RunRecord run)
+    {
+        List<Phase> windows = run.Windows;
+        windows.Sort((a, b) => a.StartEvent.CompareTo(b.StartEvent));
+        var marks = new double[windows.Count * 2];
+        for (int i = 0; i < windows.Count; i++)
+            (marks[2 * i], marks[2 * i + 1]) = (run.SecondsAt(windows[i].From), run.SecondsAt(windows[i].To));
+        return marks;
+    }
+
     /// <summary>Least squares of edge = offset + rate x mark, and the largest deviation in seconds.</summary>
     private static (double Offset, double Rate, double Residual) Fit(double[] marks, double[] edges)
     {
-        double meanMark = marks.Average(), meanEdge = edges.Average(), product = 0, square = 0;
+        double meanMark = Statistics.Mean(marks), meanEdge = Statistics.Mean(edges), product = 0, square = 0;
         for (int i = 0; i < marks.Length; i++)
         {
             product += (marks[i] - meanMark) * (edges[i] - meanEdge);

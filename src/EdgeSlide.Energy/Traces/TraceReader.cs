@@ -128,14 +128,16 @@ internal static class TraceReader
                     return null;
                 return new Layout(new Column(0, Quantity.Time, 1, "time"), new Column(1, Quantity.Power, 1, "power"), null, null, [], delimiter, 0, 0);
             }
-            Column[] columns = [.. cells.Select((name, i) => Classify(name.Trim('"', ' '), i, options))];
-            Column? First(Quantity quantity) => columns.FirstOrDefault(c => c.Quantity == quantity);
+            var columns = new Column[cells.Length];
+            for (int i = 0; i < cells.Length; i++)
+                columns[i] = Classify(cells[i].Trim('"', ' '), i, options);
+            Column? First(Quantity quantity) => Array.Find(columns, c => c.Quantity == quantity);
             Column? time = First(Quantity.Time), power = First(Quantity.Power), current = First(Quantity.Current), voltage = First(Quantity.Voltage);
             if (time is null || (power is null && current is null))
                 return null;
             if (power is null && voltage is null && options.SupplyVolts is not > 0)
                 throw new EnergyException($"{file}:{number}: the trace holds current but no voltage; give the supply voltage, for example --supply-voltage 5");
-            Column[] digital = [.. columns.Where(c => c.Quantity == Quantity.Digital && (options.MarkColumn is null || c.Name == options.MarkColumn))];
+            Column[] digital = Array.FindAll(columns, c => c.Quantity == Quantity.Digital && (options.MarkColumn is null || c.Name == options.MarkColumn));
             if (options.MarkColumn is not null && digital.Length == 0)
                 throw new EnergyException($"{file}:{number}: there is no column '{options.MarkColumn}'");
             return new Layout(time, power, current, voltage, digital, delimiter, options.SupplyVolts ?? 0, number);
@@ -182,7 +184,7 @@ internal static class TraceReader
                         edges.Add(times[i]);
                 }
                 if (edges.Count > 0)
-                    return ([.. edges], $"digital line {bit} of {string.Join("+", _digital.Select(c => c.Name))}");
+                    return ([.. edges], $"digital line {bit} of {string.Join("+", Array.ConvertAll(_digital, c => c.Name))}");
             }
             return ([], null);
         }

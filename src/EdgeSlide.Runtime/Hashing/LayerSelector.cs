@@ -27,7 +27,8 @@ internal sealed unsafe class LayerSelector
         VoteBlend = header.VoteBlend;
         Pays = header.Pays != 0;
         Sources = sources;
-        MaxSimHashTables = sources.Max(s => s.Record.Kind == SourceKind.SimHash ? s.SimHash.Tables : 0);
+        foreach (CandidateSource source in sources)
+            MaxSimHashTables = Math.Max(MaxSimHashTables, source.Record.Kind == SourceKind.SimHash ? source.SimHash.Tables : 0);
         NeedsHidden = MaxSimHashTables > 0;
         VoteValues = new float[sources.Length * 256];
         for (int s = 0; s < sources.Length; s++)

@@ -36,8 +36,8 @@ internal static class KernelSelector
     public static string Choose(string? forced)
     {
         if (string.IsNullOrEmpty(forced))
-            return Names.First(IsSupported);
-        if (!Names.Contains(forced))
+            return Array.Find(Names, IsSupported)!;
+        if (!Array.Exists(Names, name => name == forced))
             throw new NotSupportedException($"{Variable}={forced}: no such kernel (there are {string.Join(", ", Names)})");
         return IsSupported(forced) ? forced : throw new NotSupportedException($"{Variable}={forced}: this processor does not support it");
     }

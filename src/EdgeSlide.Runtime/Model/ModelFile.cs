@@ -4,8 +4,11 @@ using System.Runtime.CompilerServices;
 namespace EdgeSlide.Model;
 
 /// <summary>A section's place in the mapped file.</summary>
-internal readonly record struct Section(SectionKind Kind, int Layer, int Part, long Offset, long Length, uint Checksum)
+internal sealed record Section(SectionKind Kind, int Layer, int Part, long Offset, long Length, uint Checksum)
 {
+    /// <summary>True once somebody asked for it.</summary>
+    public bool IsUsed { get; set; }
+
     public string Name => Part != 0 || Kind is SectionKind.BucketOffsets or SectionKind.BucketEntries or SectionKind.HashPlanes
         ? string.Create(CultureInfo.InvariantCulture, $"{SectionKinds.Code(Kind)}[{Layer},{Part}]")
         : string.Create(CultureInfo.InvariantCulture, $"{SectionKinds.Code(Kind)}[{Layer}]");
@@ -30,9 +33,7 @@ internal readonly unsafe struct View<T>(T* pointer, long length) where T : unman
 internal sealed unsafe class ModelFile : IDisposable
 {
     private readonly MappedFile _map;
-    private readonly Dictionary<(SectionKind, int, int), Section> _sections = [];
-    private readonly List<Section> _inOrder = [];
-    private readonly HashSet<(SectionKind, int, int)> _used = [];
+    private readonly List<Section> _sections = [];
 
     private ModelFile(string path, MappedFile map)
     {
@@ -44,8 +45,8 @@ internal sealed unsafe class ModelFile : IDisposable
 
     public long Length => _map.Length;
 
-    /// <summary>In the order of the file.</summary>
-    public IReadOnlyList<Section> Sections => _inOrder;
+    /// <summary>In the order of their offsets, which the section table must keep.</summary>
+    public IReadOnlyList<Section> Sections => _sections;
 
     public static ModelFile Open(string path, bool verifyChecksums)
     {
@@ -67,7 +68,7 @@ internal sealed unsafe class ModelFile : IDisposable
 
     public void Dispose() => _map.Dispose();
 
-    public bool Has(SectionKind kind, int layer = 0, int part = 0) => _sections.ContainsKey((kind, layer, part));
+    public bool Has(SectionKind kind, int layer = 0, int part = 0) => Lookup(kind, layer, part) is not null;
 
     /// <summary>The section as <typeparamref name="T"/>s; an error if it is missing or not <paramref name="count"/> long.</summary>
     public View<T> Get<T>(SectionKind kind, int layer, int part, long count) where T : unmanaged
@@ -103,18 +104,20 @@ internal sealed unsafe class ModelFile : IDisposable
     {
         foreach (Section section in Sections)
         {
-            if (!_used.Contains((section.Kind, section.Layer, section.Part)))
+            if (!section.IsUsed)
                 throw Error(ModelError.MissingSection, $"section {section.Name} belongs to nothing in this network");
         }
     }
 
     private Section Find(SectionKind kind, int layer, int part)
     {
-        _used.Add((kind, layer, part));
-        return _sections.TryGetValue((kind, layer, part), out Section section)
-            ? section
-            : throw Error(ModelError.MissingSection, $"section {new Section(kind, layer, part, 0, 0, 0).Name} is missing");
+        Section section = Lookup(kind, layer, part)
+            ?? throw Error(ModelError.MissingSection, $"section {new Section(kind, layer, part, 0, 0, 0).Name} is missing");
+        section.IsUsed = true;
+        return section;
     }
+
+    private Section? Lookup(SectionKind kind, int layer, int part) => _sections.Find(s => s.Kind == kind && s.Layer == layer && s.Part == part);
 
     private void ReadHeader()
     {
@@ -154,9 +157,9 @@ internal sealed unsafe class ModelFile : IDisposable
                 throw Error(ModelError.BadSectionBounds, $"section {section.Name} at {entry.Offset} with {entry.Length} bytes does not follow the one before it or leaves the file");
             RequireZeros(end, section.Offset);
             end = section.Offset + section.Length;
-            if (!_sections.TryAdd((section.Kind, section.Layer, section.Part), section))
+            if (Has(section.Kind, section.Layer, section.Part))
                 throw Error(ModelError.DuplicateSection, $"section {section.Name} stands twice");
-            _inOrder.Add(section);
+            _sections.Add(section);
         }
         if (ModelFormat.Align(end) != _map.Length)
             throw Error(ModelError.WrongLength, $"has {_map.Length - end} bytes after its last section");
