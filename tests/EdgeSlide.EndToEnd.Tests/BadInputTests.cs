@@ -131,7 +131,7 @@ public sealed class BadInputTests : IDisposable
     public void Gzip_that_is_damaged_or_cut_short_is_refused()
     {
         Models.Text(_shell);
-        _shell.RunWell("yes w1 2>/dev/null | head -n 100000 | gzip >whole.gz");
+        _shell.RunWell("yes w1 | head -n 100000 | gzip >whole.gz");
         byte[] whole = File.ReadAllBytes(_shell.Path("whole.gz"));
         foreach (int cut in new[] { 1, 4, 8, 9, whole.Length / 2, whole.Length - 11, whole.Length - 2 })
         {

@@ -64,9 +64,10 @@ public sealed class Shell : IDisposable
 
     internal Process Start(string commandLine)
     {
-        var start = new ProcessStartInfo("/bin/sh")
+        // .NET ignores SIGPIPE and its children inherit that; a user's shell does not, and its `echo` ends in silence.
+        var start = new ProcessStartInfo("/usr/bin/env")
         {
-            ArgumentList = { "-c", commandLine },
+            ArgumentList = { "--default-signal=PIPE", "/bin/sh", "-c", commandLine },
             WorkingDirectory = Folder,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
