@@ -96,6 +96,9 @@ internal static class TrainCommand
     public static TrainedModel? TrainModel(LoadedData train, LoadedData? validation, FeatureOptions features, TrainerOptions options, string dataName, string commandLine, CancellationToken cancel)
     {
         Featurizer featurizer = train.Fit(features);
+        // Every row of a dense set has every feature: only the hidden vector tells its rows apart.
+        if (featurizer.Kind == FeaturizerKind.Dense)
+            options = options with { TableKeys = TableKeys.HiddenVector };
         Dataset rows = train.Featurize(featurizer);
         Dataset? held = validation?.Featurize(featurizer);
         Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features ({rows.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row), {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
