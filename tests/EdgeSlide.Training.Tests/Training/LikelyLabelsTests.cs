@@ -163,10 +163,16 @@ public sealed class LikelyLabelsTests
         tables.Rebuild(core);
         for (int i = 0; i < 3; i++)
             core.Step(rows, (ulong)i, 0.01f, tables);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-            core.Step(rows, (ulong)i, 0.01f, tables);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        // The least of several tries: the runtime itself may allocate once on this thread while it compiles better code.
+        long least = long.MaxValue;
+        for (int attempt = 0; attempt < 5; attempt++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 10; i++)
+                core.Step(rows, (ulong)i, 0.01f, tables);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+        Assert.Equal(0, least);
     }
 
     private sealed class CancelAtOnce(CancellationTokenSource source) : IProgress<TrainingProgress>
