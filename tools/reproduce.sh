@@ -9,7 +9,7 @@
 #   EDGESLIDE_DATA     folder with one folder per data set; default ../shared/data beside the repository
 #   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
 #
-# The settings were chosen on held-out training rows (see docs/training.md); the test rows are read once, at the end.
+# The settings are not blind to the test rows: docs/training.md, "Recipes", says how they were chosen.
 set -euo pipefail
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; }
 case "${1:-}" in -h | --help) usage; exit 0 ;; '') usage >&2; exit 2 ;; esac
