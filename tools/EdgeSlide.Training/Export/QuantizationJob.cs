@@ -78,7 +78,7 @@ internal static class QuantizationJob
         Accuracy? fp32 = null, int8Dense = null, int8Lsh = null;
         if (held is not null)
         {
-            float[] propensity = RankingMetrics.InversePropensities(train);
+            float[] propensity = LabelFrequencies.Of(train).InversePropensities();
             using var scorer = new DenseScorer(trained.Network);
             var reference = new RankingMetrics([1, 3, 5], propensity);
             reference.Add(scorer.Score(held, Math.Min(5, held.LabelCount)), held);
