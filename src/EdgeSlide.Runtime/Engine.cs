@@ -1,3 +1,4 @@
+using EdgeSlide.Calibration;
 using EdgeSlide.Features;
 using EdgeSlide.Hashing;
 using EdgeSlide.Kernels;
@@ -7,7 +8,7 @@ using EdgeSlide.Model;
 namespace EdgeSlide;
 
 /// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
-internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount)
+internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration)
 {
     public NeuronLayer Output => Layers[^1];
 
@@ -63,6 +64,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     private readonly NativeBuffer<float> _logits = new(LayerSelector.MaxBudget + 1);
     private readonly NativeBuffer<float> _votes = new(LayerSelector.MaxBudget + 1);
     private readonly NativeBuffer<int> _candidates = new(LayerSelector.MaxBudget + 1);
+    private readonly NativeBuffer<float> _sampled;
     private readonly Ballot?[] _ballots;
     private readonly bool _electsEarly;
     private long _multiplications;
@@ -76,6 +78,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         _next = new NativeBuffer<float>(width);
         _sums = new NativeBuffer<int>(width);
         _quantized = new NativeBuffer<sbyte>(width);
+        _sampled = new NativeBuffer<float>((layout.Calibration?.Neurons.Length ?? 0) + 1);
         _ballots = new Ballot?[layout.Layers.Length];
         for (int i = 0; i < _ballots.Length; i++)
         {
@@ -142,6 +145,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         _logits.Dispose();
         _votes.Dispose();
         _candidates.Dispose();
+        _sampled.Dispose();
         foreach (Ballot? ballot in _ballots)
             ballot?.Dispose();
     }
@@ -239,8 +243,47 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         _multiplications += (long)candidates * output.Inputs;
         _bytes += candidates * output.BytesPerNeuron;
         if (probabilities && best.Count > 0)
-            best.SetProbabilities(output.Activation, 1f / FloatKernels.SumOfExponentials(scores, candidates, best.Max));
+        {
+            float max = best.Max, temperature = 1f, sum;
+            if (_layout.Calibration is { } calibration)
+            {
+                temperature = calibration.InverseTemperature;
+                for (int i = 0; i < candidates; i++)
+                    scores[i] *= temperature;
+                max *= temperature;
+                int samples = SampleRest(output, calibration, scale, candidates, ref max);
+                sum = FloatKernels.SumOfExponentials(scores, candidates, max) + FloatKernels.SumOfExponentials(_sampled.Pointer, samples, max);
+            }
+            else
+            {
+                sum = FloatKernels.SumOfExponentials(scores, candidates, max);
+            }
+            best.SetProbabilities(output.Activation, temperature, max, 1f / sum, _layout.Calibration?.Lsh);
+        }
         return best.Count;
+    }
+
+    /// <summary>The weighed logits of the sampled neurons; <paramref name="max"/> rises to the largest.</summary>
+    private int SampleRest(NeuronLayer output, OutputCalibration calibration, float scale, int candidates, ref float max)
+    {
+        int samples = calibration.Neurons.Length;
+        fixed (int* neurons = calibration.Neurons)
+            output.Logits<TKernel>(_quantized.Pointer, scale, neurons, samples, _sampled.Pointer);
+        // Candidates count themselves, so as samples they count nothing.
+        for (int i = 0; i < candidates; i++)
+        {
+            int at = Array.BinarySearch(calibration.Neurons, _candidates.Pointer[i]);
+            if (at >= 0)
+                _sampled.Pointer[at] = -1e30f;
+        }
+        for (int i = 0; i < samples; i++)
+        {
+            _sampled.Pointer[i] = _sampled.Pointer[i] * calibration.InverseTemperature + calibration.LogWeights[i];
+            max = MathF.Max(max, _sampled.Pointer[i]);
+        }
+        _multiplications += (long)samples * output.Inputs;
+        _bytes += samples * output.BytesPerNeuron;
+        return samples;
     }
 
     private int Dense(NeuronLayer output, bool probabilities, Span<Prediction> top)
@@ -269,7 +312,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         _multiplications += (long)output.Outputs * output.Inputs;
         _bytes += output.Outputs * output.BytesPerNeuron;
         if (probabilities && best.Count > 0)
-            best.SetProbabilities(output.Activation, 1f / sum);
+            best.SetProbabilities(output.Activation, 1f, best.Max, 1f / sum, _layout.Calibration?.Dense);
         return best.Count;
     }
 }

@@ -32,6 +32,12 @@ internal sealed record SideBySide
     public double? Psp5Int8Dense { get; init; }
     public double? Psp5Int8Lsh { get; init; }
 
+    /// <summary>Expected calibration error of the first answers' probabilities; null if the network gives none.</summary>
+    public double? EceFull { get; init; }
+    public double? EceLsh { get; init; }
+    public double? LogLossFull { get; init; }
+    public double? LogLossLsh { get; init; }
+
     /// <summary>By label frequency, the rarest tenth of the labels first.</summary>
     public IReadOnlyList<Decile>? Deciles { get; init; }
 
@@ -102,6 +108,10 @@ internal sealed record SideBySide
             Psp5Fp32Dense = Psp(fp32, 5),
             Psp5Int8Dense = Psp(dense, 5),
             Psp5Int8Lsh = Psp(lsh, 5),
+            EceFull = Optional(eval, "dense", "ece"),
+            EceLsh = Optional(eval, "lsh", "ece"),
+            LogLossFull = Optional(eval, "dense", "log_loss"),
+            LogLossLsh = Optional(eval, "lsh", "log_loss"),
             Deciles = groups is null ? null : [.. Enumerable.Range(0, LabelFrequencies.Groups).Select(g => new Decile(byFrequency[0]!.Rows(g),
                 Known(byFrequency[0]!.PrecisionAt1(g)), Known(byFrequency[1]!.PrecisionAt1(g)), Known(byFrequency[2]!.PrecisionAt1(g)),
                 Known(byFrequency[1]!.RecallAt5(g)), Known(byFrequency[2]!.RecallAt5(g))))],
@@ -125,6 +135,9 @@ internal sealed record SideBySide
             Architecture = bench.GetProperty("architecture").GetString()!,
         };
     }
+
+    private static double? Optional(JsonElement report, string mode, string field) =>
+        report.GetProperty(mode).TryGetProperty(field, out JsonElement value) ? value.GetDouble() : null;
 
     private static double? Known(double value) => double.IsNaN(value) ? null : value;
 

@@ -58,7 +58,7 @@ internal static class PredictorEvaluator
         return (Median(times[0]), Median(times[1]));
     }
 
-    private static void Load(Dataset data, int row, FeatureVector features)
+    public static void Load(Dataset data, int row, FeatureVector features)
     {
         features.Clear();
         ReadOnlySpan<int> ids = data.RowFeatures(row);
