@@ -141,8 +141,10 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         Func<SelectorHeader, SelectorHeader>? adjust, out int labelCount)
     {
         NetworkHeader header = file.GetRecord<NetworkHeader>(SectionKind.Network, 0, out ReadOnlySpan<byte> rest);
-        if (header.HasCalibration > (file.Version >= 2 ? 1u : 0u) || header.Reserved1 != 0 || header.Reserved2 != 0 || header.Reserved3 != 0)
+        if (header.Reserved1 != 0 || header.Reserved2 != 0 || header.Reserved3 != 0)
             throw file.Error(ModelError.BadShape, "the network's reserved bytes are not zero");
+        if (header.HasCalibration != (uint)file.Version - 1)
+            throw file.Error(ModelError.BadShape, $"calibration flag {header.HasCalibration} in a file of version {file.Version}");
         if (header.LayerCount is 0 or > ModelFormat.MaxLayers)
             throw file.Error(ModelError.BadShape, $"a network of {header.LayerCount} layers is impossible");
         if (rest.Length != (int)header.LayerCount * sizeof(LayerRecord))
