@@ -127,7 +127,7 @@ public sealed unsafe class DenseScorer : IDisposable
     }
 
     /// <summary>Merges a run of logits into a row's sorted list of the best.</summary>
-    private static void Select(float* logits, ReadOnlySpan<float> bias, int firstLabel, Span<int> ids, Span<float> best)
+    internal static void Select(float* logits, ReadOnlySpan<float> bias, int firstLabel, Span<int> ids, Span<float> best)
     {
         float threshold = best[^1];
         int j = 0;

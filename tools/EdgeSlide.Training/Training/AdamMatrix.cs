@@ -147,6 +147,13 @@ internal sealed unsafe class AdamMatrix : IDisposable
         }
     }
 
+    /// <summary>Gives the moments' memory back; no update may follow.</summary>
+    internal void ReleaseMoments()
+    {
+        _first?.Dispose();
+        _second.Dispose();
+    }
+
     /// <summary>Copies the weights without padding, row by row.</summary>
     internal void CopyTo(Span<float> weights)
     {

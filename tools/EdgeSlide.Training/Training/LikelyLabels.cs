@@ -239,7 +239,7 @@ internal sealed unsafe class LikelyLabels : IDisposable
         for (int first = 0; first < rows.Length; first += _options.BatchSize)
         {
             int count = Math.Min(_options.BatchSize, rows.Length - first);
-            float* vectors = core.Forward(rows.AsSpan(first, count), out int stride);
+            float* vectors = core.Forward(_data, rows.AsSpan(first, count), out int stride);
             for (int i = 0; i < count; i++)
                 use(first + i, (nint)(vectors + ((nint)i * stride)));
         }

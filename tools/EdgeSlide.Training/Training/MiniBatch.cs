@@ -8,7 +8,7 @@ namespace EdgeSlide.Training.Training;
 /// </summary>
 internal sealed class MiniBatch(Dataset data, int capacity)
 {
-    private readonly Dataset _data = data;
+    private Dataset _data = data;
     private readonly int[] _slotOfFeature = new int[data.FeatureCount];
     private int[] _features = new int[capacity * 16];
     private float[] _values = new float[capacity * 16];
@@ -43,8 +43,10 @@ internal sealed class MiniBatch(Dataset data, int capacity)
         _valuesOfFeature.AsSpan(_distinctOffsets[slot], _distinctOffsets[slot + 1] - _distinctOffsets[slot]);
 
     /// <summary>Loads rows; each feature is dropped with the given probability, what remains is scaled up.</summary>
-    internal void Load(ReadOnlySpan<int> rows, float dropout, ulong seed)
+    /// <param name="group">Also list the rows of each feature, for a backward pass.</param>
+    internal void Load(Dataset data, ReadOnlySpan<int> rows, float dropout, ulong seed, bool group = true)
     {
+        _data = data;
         Count = rows.Length;
         rows.CopyTo(_rows);
         int length = 0;
@@ -66,7 +68,8 @@ internal sealed class MiniBatch(Dataset data, int capacity)
             }
         }
         _offsets[rows.Length] = length;
-        GroupByFeature(length);
+        if (group)
+            GroupByFeature(length);
     }
 
     private void GroupByFeature(int length)

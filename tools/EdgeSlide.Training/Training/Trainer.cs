@@ -12,22 +12,14 @@ namespace EdgeSlide.Training.Training;
 /// </summary>
 public sealed class Trainer
 {
-    private const int CheckpointVersion = 2;
+    private const int CheckpointVersion = 3;
 
     private readonly TrainerOptions _options;
     private readonly Dataset _data;
     private readonly Dataset? _validation;
     private readonly int[] _rows;
     private readonly int _batches;
-    private readonly List<ValidationResult> _history = [];
-    private int _epoch;
-    private int _batch;
-    private int _bestEpoch;
-    private double _bestMetric = double.NegativeInfinity;
-    private double _loss;
-    private double _highestEarlyLoss;
-    private double _activeSum;
-    private long _steps;
+    private RunState _state = new();
 
     /// <param name="options">See <see cref="TrainerOptions"/>.</param>
     /// <param name="data">Training rows; rows without labels are left out.</param>
@@ -64,102 +56,119 @@ public sealed class Trainer
     /// <exception cref="TrainingDivergedException">The loss is not a number or explodes; the message names the batch.</exception>
     public TrainingResult Run(IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
-        int threads = _options.Threads == 0 ? Environment.ProcessorCount : _options.Threads;
-        using WorkerTeam team = new(threads);
+        using WorkerTeam team = new(_options.Threads == 0 ? Environment.ProcessorCount : _options.Threads);
         using TrainingCore core = new(_options, _data, team);
         using LikelyLabels? tables = _options.Mode == OutputMode.Sampled && _options.TableNegatives > 0
             ? new LikelyLabels(_options, _data, _rows, team) : null;
+        using CoreScorer? scorer = _validation is null ? null : new CoreScorer(core, _options, team);
         RebuildSchedule rebuilds = new(
             _options.TableRebuildSteps > 0 ? _options.TableRebuildSteps : (_batches + 2) / 3, _options.TableRebuildGrowth);
-        Network best = core.CreateNetwork();
-        Network current = _validation is null ? best : core.CreateNetwork();
-        _history.Clear();
-        (_epoch, _batch, _bestEpoch, _bestMetric, _steps, _activeSum) = (0, 0, 0, double.NegativeInfinity, 0, 0);
-        if (_options.Resume && _options.CheckpointPath is not null && File.Exists(_options.CheckpointPath))
-            Load(core, tables, best);
+        _state = new RunState();
+        Network? best = null;
+        bool resumed = _options.Resume && _options.CheckpointPath is not null && File.Exists(_options.CheckpointPath);
+        if (resumed)
+            best = Load(core, tables);
+        using TrainingLog? log = _options.LogPath is null ? null : new TrainingLog(_options.LogPath, resumed ? _state.Steps : -1);
 
         Stopwatch clock = Stopwatch.StartNew();
-        long rowsDone = 0;
+        long rowsBefore = _state.Rows;
         TimeSpan lastReport = default;
         int[] order = new int[_rows.Length];
         bool cancelled = false;
-        while (_epoch < _options.Epochs && !cancelled && !Stalled())
+        while (_state.Epoch < _options.Epochs && !cancelled && !Stalled())
         {
             _rows.CopyTo(order, 0);
-            Noise.Shuffle(order, Noise.Seed((ulong)_options.Seed, 2, (ulong)_epoch));
+            Noise.Shuffle(order, Noise.Seed((ulong)_options.Seed, 2, (ulong)_state.Epoch));
             TimeSpan epochStart = clock.Elapsed;
             double epochLoss = 0;
             int counted = 0;
-            while (_batch < _batches)
+            while (_state.Batch < _batches && !(cancelled = cancellation.IsCancellationRequested))
             {
-                if (cancellation.IsCancellationRequested)
-                {
-                    cancelled = true;
-                    break;
-                }
-                int first = _batch * _options.BatchSize;
+                int first = _state.Batch * _options.BatchSize;
                 ReadOnlySpan<int> rows = order.AsSpan(first, Math.Min(_options.BatchSize, order.Length - first));
-                ulong seed = Noise.Seed((ulong)_options.Seed, 3, ((ulong)_epoch << 32) + (uint)_batch);
-                if (tables is not null && rebuilds.IsDue(_steps))
+                ulong seed = Noise.Seed((ulong)_options.Seed, 3, ((ulong)_state.Epoch << 32) + (uint)_state.Batch);
+                if (tables is not null && rebuilds.IsDue(_state.Steps))
+                {
+                    core.Clock.Start();
                     tables.Rebuild(core);
+                    core.Clock.Mark(TrainingPhase.Tables);
+                }
                 double loss = core.Step(rows, seed, LearningRate(), tables);
                 Check(loss);
                 epochLoss += loss;
                 counted++;
-                rowsDone += rows.Length;
-                _activeSum += (double)core.Active.Count / _data.LabelCount;
-                _steps++;
-                _batch++;
-                if (_options.CheckpointPath is not null && _options.CheckpointEvery > 0 && _batch % _options.CheckpointEvery == 0 && _batch < _batches)
+                _state.Count(rows.Length, (double)core.Active.Count / _data.LabelCount);
+                bool midEpoch = _state.Batch < _batches;
+                if (midEpoch && scorer is not null && IsDue(_options.EvaluateEvery))
+                    log?.Write(Line(core, Evaluate(scorer, core, loss, clock.Elapsed - epochStart)));
+                if (midEpoch && _options.CheckpointPath is not null && IsDue(_options.CheckpointEvery))
                     Save(core, tables, best);
                 if (progress is not null && clock.Elapsed - lastReport > TimeSpan.FromMilliseconds(200))
                 {
                     lastReport = clock.Elapsed;
-                    progress.Report(Progress(clock.Elapsed, rowsDone, null));
+                    progress.Report(Progress(clock.Elapsed, _state.Rows - rowsBefore, null));
                 }
             }
             if (cancelled)
                 break;
-            ValidationResult? result = EndEpoch(core, ref best, ref current, epochLoss / Math.Max(1, counted), clock.Elapsed - epochStart);
-            progress?.Report(Progress(clock.Elapsed, rowsDone, result));
-            _epoch++;
-            _batch = 0;
+            ValidationResult? result = scorer is null ? null : Evaluate(scorer, core, epochLoss / Math.Max(1, counted), clock.Elapsed - epochStart);
+            log?.Write(Line(core, result));
+            EndEpoch(core, result, ref best);
+            progress?.Report(Progress(clock.Elapsed, _state.Rows - rowsBefore, result));
+            _state.Epoch++;
+            _state.Batch = 0;
             if (_options.CheckpointPath is not null)
                 Save(core, tables, best);
         }
         if (cancelled && _options.CheckpointPath is not null)
             Save(core, tables, best);
-        if (_bestEpoch == 0 || _validation is null)
-            core.CopyTo(best);
-        return new TrainingResult(best, _bestEpoch, [.. _history], clock.Elapsed, _activeSum / Math.Max(1, _steps), cancelled);
+        return new TrainingResult(
+            Finish(core, best), _state.BestEpoch, [.. _state.History], clock.Elapsed, _state.ActiveSum / Math.Max(1, _state.Steps), cancelled);
     }
 
-    /// <summary>Validates; keeps the network if it is the best so far.</summary>
-    private ValidationResult? EndEpoch(TrainingCore core, ref Network best, ref Network current, double loss, TimeSpan time)
+    private bool IsDue(int every) => every > 0 && _state.Batch % every == 0;
+
+    private ValidationResult Evaluate(CoreScorer scorer, TrainingCore core, double loss, TimeSpan time)
     {
-        if (_validation is null)
-        {
-            _bestEpoch = _epoch + 1;
-            return null;
-        }
-        core.CopyTo(current);
-        RankingMetrics metrics = new([1, 3, 5]);
-        using (DenseScorer scorer = new(current, _options.Threads))
-        {
-            int rows = Math.Min(_validation.RowCount, _options.ValidationRows);
-            metrics.Add(scorer.Score(_validation, 0, rows, 5), _validation);
-        }
-        ValidationResult result = new(
-            _epoch + 1, time.TotalSeconds, loss, metrics.Precision(1), metrics.Precision(3), metrics.Precision(5), metrics.Ndcg(5));
-        _history.Add(result);
-        double metric = Metric(result);
-        if (metric > _bestMetric)
-        {
-            (_bestMetric, _bestEpoch) = (metric, _epoch + 1);
-            (best, current) = (current, best);
-        }
-        return result;
+        core.Clock.Start();
+        RankingMetrics metrics = scorer.Score(_validation!, Math.Min(_validation!.RowCount, _options.ValidationRows));
+        core.Clock.Mark(TrainingPhase.Evaluate);
+        return new ValidationResult(
+            _state.Epoch + 1, time.TotalSeconds, loss, metrics.Precision(1), metrics.Precision(3), metrics.Precision(5), metrics.Ndcg(5));
     }
+
+    /// <summary>Keeps the network if it is the best so far. After the last epoch it is still in the core, and needs no copy.</summary>
+    private void EndEpoch(TrainingCore core, ValidationResult? result, ref Network? best)
+    {
+        if (result is not null)
+        {
+            _state.History.Add(result);
+            double metric = Metric(result);
+            if (metric <= _state.BestMetric)
+                return;
+            _state.BestMetric = metric;
+        }
+        _state.BestEpoch = _state.Epoch + 1;
+        if (result is null || _state.BestEpoch == _options.Epochs)
+            best = null;
+        else
+            core.CopyTo(best ??= core.CreateNetwork());
+    }
+
+    /// <summary>The best epoch's network; without validation, or if no epoch ended, the present one.</summary>
+    private static Network Finish(TrainingCore core, Network? best)
+    {
+        if (best is not null)
+            return best;
+        core.ReleaseMoments();
+        Network network = core.CreateNetwork();
+        core.CopyTo(network);
+        return network;
+    }
+
+    private TrainingLogLine Line(TrainingCore core, ValidationResult? result) => new(
+        _state.Epoch + ((double)_state.Batch / _batches), _state.Steps, _state.Rows, core.Clock.TrainingSeconds, _state.Loss, LearningRate(),
+        _state.ActiveSum / Math.Max(1, _state.Steps), result?.P1 ?? double.NaN, result?.P5 ?? double.NaN, core.Clock.Split());
 
     private double Metric(ValidationResult result) => _options.StoppingMetric switch
     {
@@ -168,16 +177,16 @@ public sealed class Trainer
         _ => (result.P1 + result.P5) / 2,
     };
 
-    private bool Stalled() => _options.Patience > 0 && _bestEpoch > 0 && _epoch - _bestEpoch >= _options.Patience;
+    private bool Stalled() => _options.Patience > 0 && _state.BestEpoch > 0 && _state.Epoch - _state.BestEpoch >= _options.Patience;
 
     private float LearningRate()
     {
         double total = (double)_options.Epochs * _batches;
-        double step = ((double)_epoch * _batches) + _batch + 0.5;
+        double step = ((double)_state.Epoch * _batches) + _state.Batch + 0.5;
         double warmUp = _options.WarmUp * total;
         if (step < warmUp)
             return (float)(_options.LearningRate * step / warmUp);
-        double left = (total - step) / (total - warmUp);
+        double left = Math.Max(0, (total - step) / (total - warmUp));
         return (float)(_options.LearningRate * _options.Decay switch
         {
             LearningRateDecay.None => 1,
@@ -189,92 +198,64 @@ public sealed class Trainer
     /// <summary>Refuses a loss that is not a number, or ten times above anything seen in the first hundred batches.</summary>
     private void Check(double loss)
     {
-        bool early = _steps < 100;
+        bool early = _state.Steps < 100;
         if (early)
-            _highestEarlyLoss = _steps == 0 ? loss : Math.Max(_highestEarlyLoss, loss);
-        if (!double.IsFinite(loss) || (!early && loss > 10 * Math.Max(1, _highestEarlyLoss)))
+            _state.HighestEarlyLoss = _state.Steps == 0 ? loss : Math.Max(_state.HighestEarlyLoss, loss);
+        if (!double.IsFinite(loss) || (!early && loss > 10 * Math.Max(1, _state.HighestEarlyLoss)))
         {
             throw new TrainingDivergedException(
-                $"training diverged in epoch {_epoch + 1}, batch {_batch + 1} of {_batches}: loss {loss} (lower the learning rate, or check the input values)");
+                $"training diverged in epoch {_state.Epoch + 1}, batch {_state.Batch + 1} of {_batches}: loss {loss} (lower the learning rate, or check the input values)");
         }
-        _loss = _steps == 0 ? loss : (0.98 * _loss) + (0.02 * loss);
+        _state.Loss = _state.Steps == 0 ? loss : (0.98 * _state.Loss) + (0.02 * loss);
     }
 
     private TrainingProgress Progress(TimeSpan elapsed, long rowsDone, ValidationResult? validation)
     {
         double rate = rowsDone / Math.Max(1e-9, elapsed.TotalSeconds);
-        double left = ((double)(_options.Epochs - _epoch) * _rows.Length) - ((double)_batch * _options.BatchSize);
+        double left = ((double)(_options.Epochs - _state.Epoch) * _rows.Length) - ((double)_state.Batch * _options.BatchSize);
         return new TrainingProgress(
-            _epoch + 1, _options.Epochs, _batch, _batches, _loss, rate, elapsed, TimeSpan.FromSeconds(Math.Max(0, left) / rate),
-            _activeSum / Math.Max(1, _steps), validation);
+            _state.Epoch + 1, _options.Epochs, _state.Batch, _batches, _state.Loss, rate, elapsed, TimeSpan.FromSeconds(Math.Max(0, left) / rate),
+            _state.ActiveSum / Math.Max(1, _state.Steps), validation);
     }
 
-    private void Save(TrainingCore core, LikelyLabels? tables, Network best)
+    private void Save(TrainingCore core, LikelyLabels? tables, Network? best)
     {
+        core.Clock.Start();
         using CheckpointWriter writer = new(_options.CheckpointPath!);
         writer.Write(CheckpointVersion);
         writer.Write(Fingerprint());
-        writer.Write(_epoch);
-        writer.Write(_batch);
-        writer.Write(_steps);
-        writer.Write(_loss);
-        writer.Write(_highestEarlyLoss);
-        writer.Write(_activeSum);
-        writer.Write(_bestEpoch);
-        writer.Write(_bestMetric);
-        writer.Write(_history.Count);
-        foreach (ValidationResult r in _history)
-        {
-            writer.Write(r.Epoch);
-            writer.Write<double>([r.Seconds, r.Loss, r.P1, r.P3, r.P5, r.Ndcg5]);
-        }
+        _state.Save(writer);
+        core.Clock.Save(writer);
         core.Save(writer);
         tables?.Save(writer);
-        bool keepsBest = _validation is not null && _bestEpoch > 0;
-        writer.Write(keepsBest);
-        if (keepsBest)
+        writer.Write(best is not null);
+        foreach (NetworkLayer layer in best?.Layers ?? [])
         {
-            foreach (NetworkLayer layer in best.Layers)
-            {
-                writer.Write<float>(layer.Weights);
-                writer.Write<float>(layer.Bias);
-            }
+            writer.Write<float>(layer.Weights);
+            writer.Write<float>(layer.Bias);
         }
         writer.Commit();
+        core.Clock.Mark(TrainingPhase.Checkpoint);
     }
 
-    private void Load(TrainingCore core, LikelyLabels? tables, Network best)
+    /// <summary>Takes up a checkpoint; returns the best epoch's network if it is not the one in the core.</summary>
+    private Network? Load(TrainingCore core, LikelyLabels? tables)
     {
         using CheckpointReader reader = new(_options.CheckpointPath!);
         reader.Expect(CheckpointVersion, "version");
         reader.Expect(Fingerprint(), "fingerprint of data and options");
-        _epoch = reader.Read<int>();
-        _batch = reader.Read<int>();
-        _steps = reader.Read<long>();
-        _loss = reader.Read<double>();
-        _highestEarlyLoss = reader.Read<double>();
-        _activeSum = reader.Read<double>();
-        _bestEpoch = reader.Read<int>();
-        _bestMetric = reader.Read<double>();
-        int epochs = reader.Read<int>();
-        Span<double> r = stackalloc double[6];
-        for (int i = 0; i < epochs; i++)
-        {
-            int epoch = reader.Read<int>();
-            reader.Read(r);
-            _history.Add(new ValidationResult(epoch, r[0], r[1], r[2], r[3], r[4], r[5]));
-        }
+        _state.Load(reader);
+        core.Clock.Load(reader);
         core.Load(reader);
         tables?.Load(reader);
-        if (reader.Read<bool>())
+        Network? best = reader.Read<bool>() ? core.CreateNetwork() : null;
+        foreach (NetworkLayer layer in best?.Layers ?? [])
         {
-            foreach (NetworkLayer layer in best.Layers)
-            {
-                reader.Read<float>(layer.Weights);
-                reader.Read<float>(layer.Bias);
-            }
+            reader.Read<float>(layer.Weights);
+            reader.Read<float>(layer.Bias);
         }
         reader.End();
+        return best;
     }
 
     /// <summary>Differs if a checkpoint cannot continue as this run; limits such as threads and paths do not count.</summary>
@@ -283,6 +264,7 @@ public sealed class Trainer
         TrainerOptions o = _options with
         {
             Threads = 0, CheckpointPath = null, CheckpointEvery = 0, Resume = false, HiddenSizes = [], Patience = 0, ValidationRows = 1,
+            EvaluateEvery = 0, LogPath = null,
         };
         string text = $"{o} {string.Join(',', _options.HiddenSizes)} {_data.FeatureCount} {_data.LabelCount} {_data.FeatureIds.Length} {_data.LabelIds.Length} {_rows.Length}";
         ulong hash = 0;

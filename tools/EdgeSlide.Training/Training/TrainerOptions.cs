@@ -124,6 +124,12 @@ public sealed record TrainerOptions
     /// <summary>At most this many validation rows are scored after an epoch.</summary>
     public int ValidationRows { get; init; } = 20_000;
 
+    /// <summary>Steps between further evaluations within an epoch, which are logged but choose nothing; 0 evaluates at the ends of epochs only.</summary>
+    public int EvaluateEvery { get; init; }
+
+    /// <summary>A CSV file that gets a line per evaluation; null writes none.</summary>
+    public string? LogPath { get; init; }
+
     /// <summary>Where to save after every epoch and on cancellation; null saves nothing.</summary>
     public string? CheckpointPath { get; init; }
 
@@ -150,7 +156,7 @@ public sealed record TrainerOptions
         Require(float.IsFinite(Epsilon) && Epsilon > 0, "epsilon must be positive");
         Require(float.IsFinite(WeightDecay) && WeightDecay >= 0, "weight decay must not be negative");
         Require(FeatureDropout is >= 0 and < 1 && HiddenDropout is >= 0 and < 1, "dropout must be at least 0 and below 1");
-        Require(Threads >= 0 && Patience >= 0 && ValidationRows > 0 && CheckpointEvery >= 0, "counts must not be negative");
+        Require(Threads >= 0 && Patience >= 0 && ValidationRows > 0 && CheckpointEvery >= 0 && EvaluateEvery >= 0, "counts must not be negative");
     }
 
     private static void Require(bool condition, string message)

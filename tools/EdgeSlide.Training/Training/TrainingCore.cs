@@ -26,6 +26,7 @@ internal sealed unsafe class TrainingCore : IDisposable
 
     private readonly TrainerOptions _options;
     private readonly WorkerTeam _team;
+    private readonly Dataset _data;
     private readonly MiniBatch _batch;
     private readonly ActiveSet _active;
     private readonly AdamMatrix _embedding;
@@ -72,6 +73,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     {
         _options = options;
         _team = team;
+        _data = data;
         _batch = new MiniBatch(data, options.BatchSize);
         _active = new ActiveSet(data.LabelCount);
         ulong seed = Noise.Seed((ulong)options.Seed, 1, 0);
@@ -126,6 +128,13 @@ internal sealed unsafe class TrainingCore : IDisposable
 
     internal MiniBatch Batch => _batch;
 
+    /// <summary>Where the time of steps goes.</summary>
+    internal PhaseClock Clock { get; } = new();
+
+    internal AdamMatrix OutputMatrix => Output.Matrix;
+
+    internal float* OutputBias => Output.Bias.Weights;
+
     private DenseLayer Output => _dense[^1];
 
     /// <summary>Bytes that an instance for these options and sizes allocates.</summary>
@@ -154,13 +163,18 @@ internal sealed unsafe class TrainingCore : IDisposable
         _dropoutSeed = Noise.Mix(seed);
         _hiddenDropout = _options.HiddenDropout;
         _tables = _options.Mode == OutputMode.Sampled ? tables : null;
-        _batch.Load(rows, _options.FeatureDropout, Noise.Mix(seed + 1));
+        Clock.Start();
+        _batch.Load(_data, rows, _options.FeatureDropout, Noise.Mix(seed + 1));
+        Clock.Mark(TrainingPhase.Load);
         int rowTiles = Tiles(rows.Length, RowTile);
         Forward(rowTiles);
+        Clock.Mark(TrainingPhase.Forward);
         ChooseActive(seed + 2);
+        Clock.Mark(TrainingPhase.Select);
         _layer = _hidden.Length - 1;
         OutputPass(rowTiles);
         BackwardPass(rowTiles);
+        Clock.Mark(TrainingPhase.Features);
         double loss = 0;
         for (int i = 0; i < rows.Length; i++)
             loss += _rowLoss[i];
@@ -168,10 +182,10 @@ internal sealed unsafe class TrainingCore : IDisposable
     }
 
     /// <summary>The last hidden vectors of up to a batch of rows, without dropout; valid until the next call or step.</summary>
-    internal float* Forward(ReadOnlySpan<int> rows, out int stride)
+    internal float* Forward(Dataset data, ReadOnlySpan<int> rows, out int stride)
     {
         _hiddenDropout = 0;
-        _batch.Load(rows, 0, 0);
+        _batch.Load(data, rows, 0, 0, group: false);
         Forward(Tiles(rows.Length, RowTile));
         stride = Output.Matrix.Stride;
         return _hidden[^1].Items;
@@ -229,6 +243,7 @@ internal sealed unsafe class TrainingCore : IDisposable
                 ComputeLogits(start, Math.Min(_chunkCapacity, total - start));
                 _applyOffsets = true;
                 _team.Run(rowTiles, _rowStatistics);
+                Clock.Mark(TrainingPhase.Gradient);
             }
         }
         for (int start = 0; start < total; start += _chunkCapacity)
@@ -236,7 +251,9 @@ internal sealed unsafe class TrainingCore : IDisposable
             ComputeLogits(start, Math.Min(_chunkCapacity, total - start));
             _applyOffsets = single;
             _team.Run(rowTiles, _rowGradient);
+            Clock.Mark(TrainingPhase.Gradient);
             _team.Run(Tiles(_chunkCount, LabelTile), _labelGradient);
+            Clock.Mark(TrainingPhase.Labels);
         }
     }
 
@@ -255,6 +272,7 @@ internal sealed unsafe class TrainingCore : IDisposable
             _lossWeights[j] = !real ? 0 : drawn ? _active.DrawnWeight : 1;
         }
         _team.Run(Tiles(count, LabelTile), _logitTile);
+        Clock.Mark(TrainingPhase.Logits);
     }
 
     private void BackwardPass(int rowTiles)
@@ -604,6 +622,14 @@ internal sealed unsafe class TrainingCore : IDisposable
             _dense[i].Matrix.CopyTo(network.Layers[i + 1].Weights);
             _dense[i].Bias.CopyTo(network.Layers[i + 1].Bias);
         }
+    }
+
+    /// <summary>Gives the optimizer's memory back; no step may follow.</summary>
+    internal void ReleaseMoments()
+    {
+        _embedding.ReleaseMoments();
+        foreach (DenseLayer layer in _dense)
+            layer.Matrix.ReleaseMoments();
     }
 
     internal void CopyFrom(Network network)

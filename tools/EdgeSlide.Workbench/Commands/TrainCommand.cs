@@ -46,6 +46,9 @@ internal static class TrainCommand
     private static readonly Option<int> Seed = DataOptions.Value("--seed", "Seed of every random choice.", 1);
     private static readonly Option<int> Threads = DataOptions.Value("--threads", "Threads; 0 uses all cores.", 0);
     private static readonly Option<string?> Checkpoint = new("--checkpoint") { Description = "Save the state of training here after every epoch and on Ctrl-C." };
+    private static readonly Option<int> CheckpointEvery = DataOptions.Value("--checkpoint-every", "Save --checkpoint after this many batches, too; 0: at the ends of epochs only.", 0);
+    private static readonly Option<string?> Log = new("--log") { Description = "Write a CSV line per evaluation: epoch, step, rows, seconds of training, loss, P@1, P@5, seconds by phase." };
+    private static readonly Option<int> EvaluateEvery = DataOptions.Value("--evaluate-every", "Score the held-out rows after this many batches, too, for --log; 0: at the ends of epochs only.", 0);
     private static readonly Option<bool> Resume = new("--resume") { Description = "Continue from --checkpoint if it exists." };
 
     public static Command Create()
@@ -63,7 +66,8 @@ internal static class TrainCommand
         foreach (Option option in new Option[]
         {
             NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, BatchSize, Negatives, TableNegatives,
-            WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, Resume,
+            WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
+            Log, EvaluateEvery,
         })
         {
             command.Options.Add(option);
@@ -176,6 +180,9 @@ internal static class TrainCommand
             Seed = parsed.GetValue(Seed),
             Threads = parsed.GetValue(Threads),
             CheckpointPath = parsed.GetValue(Checkpoint),
+            CheckpointEvery = parsed.GetValue(CheckpointEvery),
+            LogPath = parsed.GetValue(Log),
+            EvaluateEvery = parsed.GetValue(EvaluateEvery),
             Resume = parsed.GetValue(Resume),
         };
     }
