@@ -35,6 +35,9 @@ internal abstract unsafe class Engine : IDisposable
 
     public PredictionCost Cost { get; set; }
 
+    /// <summary>Where the next queries' time goes; null for no such record.</summary>
+    public StageProfile? Profile { get; set; }
+
     /// <summary>Runs <see cref="Features"/> through the network; writes at most k best answers, best first.</summary>
     public abstract int Run(PredictionMode mode, bool probabilities, Span<Prediction> top);
 
@@ -96,6 +99,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     public override int Run(PredictionMode mode, bool probabilities, Span<Prediction> top)
     {
         _multiplications = _bytes = 0;
+        Profile?.Begin();
         NeuronLayer output = _layout.Output;
         bool select = output.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays));
 
@@ -110,17 +114,20 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
             _ballots[^1]!.PrefetchBuckets(Features);
             Vote(_ballots[^1]!);
             if (_electsEarly)
-                candidates = Elect(_layout.Layers.Length - 1);
+                candidates = Elect(_layout.Layers.Length - 1, Stage.Gather);
         }
 
         Input(mode);
+        Profile?.Mark(Stage.InputLayer, _multiplications, _bytes, Features.Count);
         for (int i = 0; i < _layout.Layers.Length - 1; i++)
             Hidden(i, mode);
+        if (_layout.Layers.Length > 1)
+            Profile?.Mark(Stage.Hidden, _multiplications, _bytes, 0);
 
         if (select && candidates < 0)
         {
             _ballots[^1]!.VoteByHidden(_current.Pointer);
-            candidates = Elect(_layout.Layers.Length - 1);
+            candidates = Elect(_layout.Layers.Length - 1, Stage.Hashing);
         }
         int found = candidates > 0
             ? Selected(output, candidates, probabilities, top)
@@ -157,15 +164,19 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     }
 
     /// <summary>Ends a layer's vote and asks for the elected neurons' rows.</summary>
-    private int Elect(int layer)
+    /// <param name="layer">Whose neurons.</param>
+    /// <param name="gathered">The stage that the votes belong to.</param>
+    private int Elect(int layer, Stage gathered)
     {
         NeuronLayer neurons = _layout.Layers[layer];
         Ballot ballot = _ballots[layer]!;
+        _multiplications += ballot.EntriesRead + ballot.HashOperations;
+        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong);
+        Profile?.Mark(gathered, _multiplications, _bytes, 2 * ballot.BucketsRead);
         int count = ballot.Count(neurons.Selector!.Budget, _candidates.Pointer, _votes.Pointer);
         for (int i = 0; i < count; i++)
             neurons.PrefetchNeuron(_candidates.Pointer[i]);
-        _multiplications += ballot.EntriesRead + ballot.HashOperations;
-        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong);
+        Profile?.Mark(Stage.Election, _multiplications, _bytes, 0);
         return count;
     }
 
@@ -197,7 +208,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
             Vote(_ballots[index]!);
             if (selector.NeedsHidden)
                 _ballots[index]!.VoteByHidden(x);
-            candidates = Elect(index);
+            candidates = Elect(index, Stage.Hidden);
         }
         new Span<float>(y, _next.Length).Clear();
         if (candidates > 0)
@@ -231,6 +242,9 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         float blend = output.Selector!.VoteBlend;
         float* logits = _logits.Pointer, scores = logits;
         output.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, logits);
+        _multiplications += (long)candidates * output.Inputs;
+        _bytes += candidates * output.BytesPerNeuron;
+        Profile?.Mark(Stage.DotProducts, _multiplications, _bytes, 2 * candidates);
         if (blend > 0f)
         {
             // The votes have done their work of election: their memory takes the scores.
@@ -240,8 +254,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         var best = new TopK(top);
         for (int i = 0; i < candidates; i++)
             best.Offer(_candidates.Pointer[i], logits[i], scores[i]);
-        _multiplications += (long)candidates * output.Inputs;
-        _bytes += candidates * output.BytesPerNeuron;
+        Profile?.Mark(Stage.TopK, _multiplications, _bytes, 0);
         if (probabilities && best.Count > 0)
         {
             float max = best.Max, temperature = 1f, sum;
@@ -259,6 +272,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
                 sum = FloatKernels.SumOfExponentials(scores, candidates, max);
             }
             best.SetProbabilities(output.Activation, temperature, max, 1f / sum, _layout.Calibration?.Lsh);
+            Profile?.Mark(Stage.Probabilities, _multiplications, _bytes, 2 * (_layout.Calibration?.Neurons.Length ?? 0));
         }
         return best.Count;
     }
@@ -298,7 +312,11 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         {
             int count = Math.Min(Block, output.Outputs - first);
             output.Logits<TKernel>(_quantized.Pointer, scale, first, count, logits);
+            _multiplications += (long)count * output.Inputs;
+            _bytes += count * output.BytesPerNeuron;
+            Profile?.Mark(Stage.DotProducts, _multiplications, _bytes, 2);
             best.OfferAll(first, logits, count);
+            Profile?.Mark(Stage.TopK, _multiplications, _bytes, 0);
             if (needSum)
             {
                 if (best.Max > max)
@@ -307,10 +325,9 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
                     max = best.Max;
                 }
                 sum += FloatKernels.SumOfExponentials(logits, count, max);
+                Profile?.Mark(Stage.Probabilities, _multiplications, _bytes, 0);
             }
         }
-        _multiplications += (long)output.Outputs * output.Inputs;
-        _bytes += output.Outputs * output.BytesPerNeuron;
         if (probabilities && best.Count > 0)
             best.SetProbabilities(output.Activation, 1f, best.Max, 1f / sum, _layout.Calibration?.Dense);
         return best.Count;

@@ -51,6 +51,8 @@ internal sealed record SideBySide
     public required double NsDenseP99 { get; init; }
     public required double NsLshP99 { get; init; }
     public required double NsFeaturizeMedian { get; init; }
+    /// <summary>Median nanoseconds of a query after hashing, by stage.</summary>
+    public required IReadOnlyDictionary<string, double> NsPerStage { get; init; }
     public required double Speedup { get; init; }
     public required double AllocatedBytesPerInference { get; init; }
     public required long ModelBytes { get; init; }
@@ -84,7 +86,7 @@ internal sealed record SideBySide
         }
         double? Psp(RankingMetrics? metrics, int k) => frequencies is null ? null : metrics!.PropensityScoredPrecision(k);
         JsonElement eval = binary.RunJson(["eval", modelPath, testPath, "--json"], cancel);
-        JsonElement bench = binary.RunJson(["bench", modelPath, testPath, "--json"], cancel);
+        JsonElement bench = binary.RunJson(["bench", modelPath, testPath, "--profile", "--json"], cancel);
         JsonElement info = binary.RunJson(["info", modelPath, "--json"], cancel);
         double Eval(string mode, string field) => eval.GetProperty(mode).GetProperty(field).GetDouble();
         double Bench(string mode, string field) => bench.GetProperty(mode).GetProperty(field).GetDouble();
@@ -125,6 +127,9 @@ internal sealed record SideBySide
             NsDenseP99 = Bench("dense", "p99_ns"),
             NsLshP99 = Bench("lsh", "p99_ns"),
             NsFeaturizeMedian = bench.GetProperty("featurize_ns_median").GetDouble(),
+            NsPerStage = bench.GetProperty("lsh").GetProperty("stages").EnumerateObject()
+                .Select(stage => KeyValuePair.Create(stage.Name, stage.Value.GetProperty("ns").GetDouble())).Where(stage => stage.Value > 0)
+                .Prepend(KeyValuePair.Create("features", bench.GetProperty("featurize_ns_median").GetDouble())).ToDictionary(),
             Speedup = bench.GetProperty("speedup").GetDouble(),
             AllocatedBytesPerInference = Math.Max(Bench("lsh", "allocated_bytes_per_inference"), Bench("dense", "allocated_bytes_per_inference")),
             ModelBytes = info.GetProperty("model_bytes").GetInt64(),
