@@ -15,8 +15,8 @@ public sealed class Trainer
     private const int CheckpointVersion = 3;
 
     private readonly TrainerOptions _options;
-    private readonly Dataset _data;
-    private readonly Dataset? _validation;
+    private readonly IRowSource _data;
+    private readonly IRowSource? _validation;
     private readonly int[] _rows;
     private readonly int _batches;
     private RunState _state = new();
@@ -24,7 +24,7 @@ public sealed class Trainer
     /// <param name="options">See <see cref="TrainerOptions"/>.</param>
     /// <param name="data">Training rows; rows without labels are left out.</param>
     /// <param name="validation">Rows that choose the best epoch; null keeps the last.</param>
-    public Trainer(TrainerOptions options, Dataset data, Dataset? validation = null)
+    public Trainer(TrainerOptions options, IRowSource data, IRowSource? validation = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
@@ -266,7 +266,7 @@ public sealed class Trainer
             Threads = 0, CheckpointPath = null, CheckpointEvery = 0, Resume = false, HiddenSizes = [], Patience = 0, ValidationRows = 1,
             EvaluateEvery = 0, LogPath = null,
         };
-        string text = $"{o} {string.Join(',', _options.HiddenSizes)} {_data.FeatureCount} {_data.LabelCount} {_data.FeatureIds.Length} {_data.LabelIds.Length} {_rows.Length}";
+        string text = $"{o} {string.Join(',', _options.HiddenSizes)} {_data.Fingerprint()} {_rows.Length}";
         ulong hash = 0;
         foreach (char c in text)
             hash = Noise.Mix(hash ^ c);

@@ -103,9 +103,9 @@ internal static class TrainCommand
         // Every row of a dense set has every feature: only the hidden vector tells its rows apart.
         if (featurizer.Kind == FeaturizerKind.Dense)
             options = options with { TableKeys = TableKeys.HiddenVector };
-        Dataset rows = train.Featurize(featurizer);
-        Dataset? held = validation?.Featurize(featurizer);
-        Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features ({rows.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row), {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
+        IRowSource rows = train.Source(featurizer);
+        IRowSource? held = validation?.Source(featurizer);
+        Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset data ? $" ({data.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
         long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount);
         long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         if (memory > available)
