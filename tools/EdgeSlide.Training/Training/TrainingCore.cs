@@ -150,6 +150,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         long chunk = ChunkCapacity(options, (int)labels);
         bytes += (long)options.BatchSize * LogitStride((int)chunk) * sizeof(float);
         bytes += chunk * VectorMath.Pad(sizes[^1]) * sizeof(float);
+        bytes += labels * VectorMath.Pad(sizes[^1]) * sizeof(float);
         return bytes + (labels * 4 * sizeof(int)) + LikelyLabels.Bytes(options, features);
     }
 
@@ -621,6 +622,28 @@ internal sealed unsafe class TrainingCore : IDisposable
             _dense[i].Matrix.CopyTo(network.Layers[i + 1].Weights);
             _dense[i].Bias.CopyTo(network.Layers[i + 1].Bias);
         }
+    }
+
+    /// <summary>Whether all weights of matrices are numbers.</summary>
+    internal bool IsFinite => _embedding.IsFinite && _dense.All(layer => layer.Matrix.IsFinite);
+
+    /// <summary>The row of the last batch that most likely made its loss what it is, and why; numbers count training rows from 1.</summary>
+    internal string DescribeWorstRow()
+    {
+        int worst = 0;
+        for (int row = 0; row < _batch.Count; row++)
+        {
+            foreach (float value in _batch.Values(row))
+            {
+                if (!float.IsFinite(value))
+                    return $"training row {_batch.Row(row) + 1} has the value {value}";
+            }
+            if (!double.IsFinite(_rowLoss[worst]))
+                continue;
+            if (!double.IsFinite(_rowLoss[row]) || _rowLoss[row] > _rowLoss[worst])
+                worst = row;
+        }
+        return $"training row {_batch.Row(worst) + 1} has the largest loss, {_rowLoss[worst]:G4}";
     }
 
     /// <summary>Gives the optimizer's memory back; no step may follow.</summary>
