@@ -25,6 +25,9 @@ internal abstract record LoadedData
 
     public abstract Dataset Featurize(Featurizer featurizer);
 
+    /// <summary>The rows for training, which may be made one by one as they are read.</summary>
+    public abstract IRowSource Source(Featurizer featurizer);
+
     public abstract (LoadedData Train, LoadedData Validation) Split(double fraction, ulong seed);
 
     /// <summary>Reads files of one data set under one set of labels.</summary>
@@ -74,6 +77,8 @@ internal sealed record LoadedRows(RawDataset Rows) : LoadedData
 
     public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Rows);
 
+    public override IRowSource Source(Featurizer featurizer) => Featurize(featurizer);
+
     public override (LoadedData, LoadedData) Split(double fraction, ulong seed)
     {
         (RawDataset train, RawDataset validation) = Rows switch
@@ -99,6 +104,8 @@ internal sealed record LoadedText(TokenStream Stream) : LoadedData
     public override Featurizer Fit(FeatureOptions options) => FeaturizerFit.Fit(Stream.Vocabulary, options);
 
     public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Stream);
+
+    public override IRowSource Source(Featurizer featurizer) => new ContextRows(featurizer, Stream);
 
     public override (LoadedData, LoadedData) Split(double fraction, ulong seed)
     {

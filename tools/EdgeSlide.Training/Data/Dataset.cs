@@ -5,7 +5,7 @@ namespace EdgeSlide.Training.Data;
 /// input features and values are what the network multiplies. Dense rows are stored by their non-zero values.
 /// Feature ids are strictly increasing within a row; label ids are distinct within a row.
 /// </summary>
-public sealed class Dataset
+public sealed class Dataset : IRowSource
 {
     /// <summary>Number of possible input features; every id is below it.</summary>
     public required int FeatureCount { get; init; }
@@ -33,6 +33,34 @@ public sealed class Dataset
 
     public ReadOnlySpan<int> RowLabels(int row) => Slice(LabelIds, LabelOffsets, row);
 
+    public RowCursor CreateCursor() => new Cursor(this);
+
+    public ulong Fingerprint()
+    {
+        ulong hash = StableHash.Add((ulong)FeatureCount << 32 | (uint)LabelCount, (ulong)RowCount);
+        hash = StableHash.Add(StableHash.Add(hash, (ulong)FeatureIds.Length), (ulong)LabelIds.Length);
+        int step = Math.Max(1, RowCount / 4096);
+        for (int row = 0; row < RowCount; row += step)
+        {
+            foreach (int id in RowFeatures(row))
+                hash = StableHash.Add(hash, (ulong)(uint)id);
+            foreach (int id in RowLabels(row))
+                hash = StableHash.Add(hash, (ulong)(uint)id);
+        }
+        return hash;
+    }
+
     private static ReadOnlySpan<T> Slice<T>(T[] items, long[] offsets, int row) =>
         items.AsSpan(checked((int)offsets[row]), (int)(offsets[row + 1] - offsets[row]));
+
+    private sealed class Cursor(Dataset data) : RowCursor
+    {
+        private int _row;
+
+        public override ReadOnlySpan<int> Ids => data.RowFeatures(_row);
+
+        public override ReadOnlySpan<float> Values => data.RowValues(_row);
+
+        public override void MoveTo(int row) => _row = row;
+    }
 }

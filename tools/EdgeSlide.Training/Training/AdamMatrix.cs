@@ -147,6 +147,8 @@ internal sealed unsafe class AdamMatrix : IDisposable
         }
     }
 
+    internal bool IsFinite => VectorMath.AllFinite(Weights, (long)Rows * Stride);
+
     /// <summary>Gives the moments' memory back; no update may follow.</summary>
     internal void ReleaseMoments()
     {

@@ -55,7 +55,14 @@ internal sealed class CheckpointWriter : IDisposable
     {
         if (_committed)
             return;
-        _stream.Dispose();
+        try
+        {
+            _stream.Dispose();
+        }
+        catch (IOException)
+        {
+            // What is still in the buffer fits no better than what failed before; the half file goes all the same.
+        }
         File.Delete(_temporary);
     }
 }

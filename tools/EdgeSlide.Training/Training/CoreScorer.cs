@@ -38,7 +38,7 @@ internal sealed unsafe class CoreScorer : IDisposable
     }
 
     /// <summary>P@1, P@3, P@5 and nDCG@5 of rows [0, count).</summary>
-    internal RankingMetrics Score(Dataset data, int count)
+    internal RankingMetrics Score(IRowSource data, int count)
     {
         RankingMetrics metrics = new([1, 3, K]);
         _team.Run((_core.OutputMatrix.Rows + LabelTile - 1) / LabelTile, _packTile);

@@ -33,7 +33,7 @@ internal sealed unsafe class LikelyLabels : IDisposable
     private const int RowTile = 32;
 
     private readonly TrainerOptions _options;
-    private readonly Dataset _data;
+    private readonly IRowSource _data;
     private readonly WorkerTeam _team;
     private readonly int[] _rows;
     private readonly bool _hidden;
@@ -58,7 +58,7 @@ internal sealed unsafe class LikelyLabels : IDisposable
     private int _stride;
 
     /// <param name="rows">The rows that training uses.</param>
-    internal LikelyLabels(TrainerOptions options, Dataset data, int[] rows, WorkerTeam team)
+    internal LikelyLabels(TrainerOptions options, IRowSource data, int[] rows, WorkerTeam team)
     {
         (_options, _data, _rows, _team) = (options, data, rows, team);
         _hidden = options.TableKeys == TableKeys.HiddenVector;
@@ -184,12 +184,18 @@ internal sealed unsafe class LikelyLabels : IDisposable
 
     private void IndexFeatures()
     {
+        using RowCursor cursor = _data.CreateCursor();
         foreach (int row in _rows)
         {
-            foreach (int feature in _data.RowFeatures(row))
+            cursor.MoveTo(row);
+            foreach (int feature in cursor.Ids)
                 _rowsStart[feature + 1]++;
         }
-        Transpose(_rows, row => _data.RowFeatures(row));
+        Transpose(_rows, row =>
+        {
+            cursor.MoveTo(row);
+            return cursor.Ids;
+        });
     }
 
     /// <summary>Hashes the hidden vectors of (a sample of) the rows with the present weights, centred on their mean.</summary>

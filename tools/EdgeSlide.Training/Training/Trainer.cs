@@ -15,8 +15,8 @@ public sealed class Trainer
     private const int CheckpointVersion = 3;
 
     private readonly TrainerOptions _options;
-    private readonly Dataset _data;
-    private readonly Dataset? _validation;
+    private readonly IRowSource _data;
+    private readonly IRowSource? _validation;
     private readonly int[] _rows;
     private readonly int _batches;
     private RunState _state = new();
@@ -24,7 +24,7 @@ public sealed class Trainer
     /// <param name="options">See <see cref="TrainerOptions"/>.</param>
     /// <param name="data">Training rows; rows without labels are left out.</param>
     /// <param name="validation">Rows that choose the best epoch; null keeps the last.</param>
-    public Trainer(TrainerOptions options, Dataset data, Dataset? validation = null)
+    public Trainer(TrainerOptions options, IRowSource data, IRowSource? validation = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
@@ -40,14 +40,14 @@ public sealed class Trainer
         _batches = (_rows.Length + options.BatchSize - 1) / options.BatchSize;
     }
 
-    /// <summary>Bytes that training takes beyond the data itself, including the best epoch's copy of the network.</summary>
-    public static long EstimateMemory(TrainerOptions options, long features, long labels)
+    /// <summary>Bytes that training takes beyond the data itself, including the best epoch's copy of the network and the order of rows.</summary>
+    public static long EstimateMemory(TrainerOptions options, long features, long labels, long rows = 0)
     {
         ArgumentNullException.ThrowIfNull(options);
         long network = features * options.HiddenSizes[0];
         for (int i = 0; i < options.HiddenSizes.Count; i++)
             network += options.HiddenSizes[i] * (i + 1 < options.HiddenSizes.Count ? options.HiddenSizes[i + 1] : labels);
-        return TrainingCore.EstimateBytes(options, features, labels) + (2 * network * sizeof(float));
+        return TrainingCore.EstimateBytes(options, features, labels) + (network * sizeof(float)) + (2 * rows * sizeof(int));
     }
 
     /// <summary>
@@ -70,6 +70,8 @@ public sealed class Trainer
             best = Load(core, tables);
         using TrainingLog? log = _options.LogPath is null ? null : new TrainingLog(_options.LogPath, resumed ? _state.Steps : -1);
 
+        if (resumed)
+            progress?.Report(Progress(TimeSpan.Zero, 0, null) with { Resumed = true });
         Stopwatch clock = Stopwatch.StartNew();
         long rowsBefore = _state.Rows;
         TimeSpan lastReport = default;
@@ -94,7 +96,7 @@ public sealed class Trainer
                     core.Clock.Mark(TrainingPhase.Tables);
                 }
                 double loss = core.Step(rows, seed, LearningRate(), tables);
-                Check(loss);
+                Check(loss, core);
                 epochLoss += loss;
                 counted++;
                 _state.Count(rows.Length, (double)core.Active.Count / _data.LabelCount);
@@ -196,7 +198,7 @@ public sealed class Trainer
     }
 
     /// <summary>Refuses a loss that is not a number, or ten times above anything seen in the first hundred batches.</summary>
-    private void Check(double loss)
+    private void Check(double loss, TrainingCore core)
     {
         bool early = _state.Steps < 100;
         if (early)
@@ -204,7 +206,7 @@ public sealed class Trainer
         if (!double.IsFinite(loss) || (!early && loss > 10 * Math.Max(1, _state.HighestEarlyLoss)))
         {
             throw new TrainingDivergedException(
-                $"training diverged in epoch {_state.Epoch + 1}, batch {_state.Batch + 1} of {_batches}: loss {loss} (lower the learning rate, or check the input values)");
+                $"training diverged in epoch {_state.Epoch + 1}, batch {_state.Batch + 1} of {_batches}: loss {loss}; {core.DescribeWorstRow()} (lower the learning rate, or check the input values)");
         }
         _state.Loss = _state.Steps == 0 ? loss : (0.98 * _state.Loss) + (0.02 * loss);
     }
@@ -221,6 +223,12 @@ public sealed class Trainer
     private void Save(TrainingCore core, LikelyLabels? tables, Network? best)
     {
         core.Clock.Start();
+        // The loss shows a broken update one batch later; the checkpoint before must not be lost to it.
+        if (!core.IsFinite)
+        {
+            throw new TrainingDivergedException(
+                $"training diverged in epoch {_state.Epoch + 1} at batch {_state.Batch} of {_batches}: weights are no longer numbers; the checkpoint before is kept (lower the learning rate)");
+        }
         using CheckpointWriter writer = new(_options.CheckpointPath!);
         writer.Write(CheckpointVersion);
         writer.Write(Fingerprint());
@@ -266,7 +274,7 @@ public sealed class Trainer
             Threads = 0, CheckpointPath = null, CheckpointEvery = 0, Resume = false, HiddenSizes = [], Patience = 0, ValidationRows = 1,
             EvaluateEvery = 0, LogPath = null,
         };
-        string text = $"{o} {string.Join(',', _options.HiddenSizes)} {_data.FeatureCount} {_data.LabelCount} {_data.FeatureIds.Length} {_data.LabelIds.Length} {_rows.Length}";
+        string text = $"{o} {string.Join(',', _options.HiddenSizes)} {_data.Fingerprint()} {_rows.Length}";
         ulong hash = 0;
         foreach (char c in text)
             hash = Noise.Mix(hash ^ c);

@@ -22,11 +22,10 @@ internal sealed unsafe class TrainingCore : IDisposable
 {
     private const int RowTile = 32;
     private const int LabelTile = 128;
-    private const int FeatureTile = 128;
 
     private readonly TrainerOptions _options;
     private readonly WorkerTeam _team;
-    private readonly Dataset _data;
+    private readonly IRowSource _data;
     private readonly MiniBatch _batch;
     private readonly ActiveSet _active;
     private readonly AdamMatrix _embedding;
@@ -69,12 +68,12 @@ internal sealed unsafe class TrainingCore : IDisposable
     private int _layer;
     private bool _applyOffsets;
 
-    internal TrainingCore(TrainerOptions options, Dataset data, WorkerTeam team)
+    internal TrainingCore(TrainerOptions options, IRowSource data, WorkerTeam team)
     {
         _options = options;
         _team = team;
         _data = data;
-        _batch = new MiniBatch(data, options.BatchSize);
+        _batch = new MiniBatch(data, options.BatchSize, team);
         _active = new ActiveSet(data.LabelCount);
         ulong seed = Noise.Seed((ulong)options.Seed, 1, 0);
         IReadOnlyList<int> sizes = options.HiddenSizes;
@@ -151,6 +150,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         long chunk = ChunkCapacity(options, (int)labels);
         bytes += (long)options.BatchSize * LogitStride((int)chunk) * sizeof(float);
         bytes += chunk * VectorMath.Pad(sizes[^1]) * sizeof(float);
+        bytes += labels * VectorMath.Pad(sizes[^1]) * sizeof(float);
         return bytes + (labels * 4 * sizeof(int)) + LikelyLabels.Bytes(options, features);
     }
 
@@ -164,7 +164,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         _hiddenDropout = _options.HiddenDropout;
         _tables = _options.Mode == OutputMode.Sampled ? tables : null;
         Clock.Start();
-        _batch.Load(_data, rows, _options.FeatureDropout, Noise.Mix(seed + 1));
+        _batch.Load(_data, rows, _options.FeatureDropout, Noise.Mix(seed + 1), grouped: true);
         Clock.Mark(TrainingPhase.Load);
         int rowTiles = Tiles(rows.Length, RowTile);
         Forward(rowTiles);
@@ -182,10 +182,10 @@ internal sealed unsafe class TrainingCore : IDisposable
     }
 
     /// <summary>The last hidden vectors of up to a batch of rows, without dropout; valid until the next call or step.</summary>
-    internal float* Forward(Dataset data, ReadOnlySpan<int> rows, out int stride)
+    internal float* Forward(IRowSource data, ReadOnlySpan<int> rows, out int stride)
     {
         _hiddenDropout = 0;
-        _batch.Load(data, rows, 0, 0, group: false);
+        _batch.Load(data, rows, 0, 0, grouped: false);
         Forward(Tiles(rows.Length, RowTile));
         stride = Output.Matrix.Stride;
         return _hidden[^1].Items;
@@ -288,7 +288,7 @@ internal sealed unsafe class TrainingCore : IDisposable
             _layer = layer;
             _team.Run(Tiles(dense.Matrix.Rows, Gemm.TileRows), _hiddenNeuronGradient);
         }
-        _team.Run(Tiles(_batch.DistinctCount, FeatureTile), _featureGradient);
+        _team.Run(MiniBatch.Groups, _featureGradient);
         int stride = _embedding.Stride;
         float* gradient = _gradient[0].Items;
         for (int i = 0; i < _embeddingBias.Length; i++)
@@ -579,22 +579,22 @@ internal sealed unsafe class TrainingCore : IDisposable
         }
     }
 
-    private void FeatureGradient(int tile, int worker)
+    private void FeatureGradient(int group, int worker)
     {
         int stride = _embedding.Stride;
         float* sum = Scratch(worker);
         float* gradient = _gradient[0].Items;
-        int end = Math.Min((tile + 1) * FeatureTile, _batch.DistinctCount);
-        for (int slot = tile * FeatureTile; slot < end; slot++)
+        MiniBatch.FeatureGroup features = _batch.Group(group, worker);
+        for (int slot = 0; slot < features.Count; slot++)
         {
-            if (slot + 1 < end)
-                _embedding.PrefetchState(_batch.DistinctFeature(slot + 1));
+            if (slot + 1 < features.Count)
+                _embedding.PrefetchState(features.Feature(slot + 1));
             new Span<float>(sum, stride).Clear();
-            ReadOnlySpan<int> rows = _batch.RowsOf(slot);
-            ReadOnlySpan<float> values = _batch.ValuesOf(slot);
+            ReadOnlySpan<int> rows = features.RowsOf(slot);
+            ReadOnlySpan<float> values = features.ValuesOf(slot);
             for (int i = 0; i < rows.Length; i++)
                 VectorMath.AddScaled(sum, gradient + ((nint)rows[i] * stride), values[i], stride);
-            _embedding.Update(_batch.DistinctFeature(slot), sum, _step);
+            _embedding.Update(features.Feature(slot), sum, _step);
         }
     }
 
@@ -622,6 +622,28 @@ internal sealed unsafe class TrainingCore : IDisposable
             _dense[i].Matrix.CopyTo(network.Layers[i + 1].Weights);
             _dense[i].Bias.CopyTo(network.Layers[i + 1].Bias);
         }
+    }
+
+    /// <summary>Whether all weights of matrices are numbers.</summary>
+    internal bool IsFinite => _embedding.IsFinite && _dense.All(layer => layer.Matrix.IsFinite);
+
+    /// <summary>The row of the last batch that most likely made its loss what it is, and why; numbers count training rows from 1.</summary>
+    internal string DescribeWorstRow()
+    {
+        int worst = 0;
+        for (int row = 0; row < _batch.Count; row++)
+        {
+            foreach (float value in _batch.Values(row))
+            {
+                if (!float.IsFinite(value))
+                    return $"training row {_batch.Row(row) + 1} has the value {value}";
+            }
+            if (!double.IsFinite(_rowLoss[worst]))
+                continue;
+            if (!double.IsFinite(_rowLoss[row]) || _rowLoss[row] > _rowLoss[worst])
+                worst = row;
+        }
+        return $"training row {_batch.Row(worst) + 1} has the largest loss, {_rowLoss[worst]:G4}";
     }
 
     /// <summary>Gives the optimizer's memory back; no step may follow.</summary>
@@ -679,18 +701,26 @@ internal sealed unsafe class TrainingCore : IDisposable
 
     private static int Tiles(int count, int tile) => (count + tile - 1) / tile;
 
-    /// <summary>Mean squared length of an input row: the scale at which a first layer gives hidden values of variance 1.</summary>
-    private static float MeanSquaredNorm(Dataset data)
+    /// <summary>Mean squared length of an input row (of a sample of them): the scale at which a first layer gives hidden values of variance 1.</summary>
+    private static float MeanSquaredNorm(IRowSource data)
     {
+        const int Sample = 1 << 17;
+        using RowCursor cursor = data.CreateCursor();
+        int rows = Math.Min(data.RowCount, Sample);
         double sum = 0;
-        foreach (float value in data.FeatureValues)
-            sum += value * value;
-        double mean = sum / Math.Max(1, data.RowCount);
+        for (int i = 0; i < rows; i++)
+        {
+            cursor.MoveTo((int)((long)i * data.RowCount / rows));
+            foreach (float value in cursor.Values)
+                sum += value * value;
+        }
+        double mean = sum / Math.Max(1, rows);
         return mean > 0 ? (float)mean : 1;
     }
 
     public void Dispose()
     {
+        _batch.Dispose();
         _embedding.Dispose();
         _embeddingBias.Dispose();
         foreach (DenseLayer layer in _dense)

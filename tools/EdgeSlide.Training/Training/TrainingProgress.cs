@@ -13,7 +13,11 @@ public sealed record ValidationResult(int Epoch, double Seconds, double Loss, do
 /// <param name="Validation">Set on the last report of an epoch, if there are validation rows.</param>
 public sealed record TrainingProgress(
     int Epoch, int Epochs, int Batch, int Batches, double Loss, double RowsPerSecond, TimeSpan Elapsed, TimeSpan Remaining,
-    double ActiveFraction, ValidationResult? Validation);
+    double ActiveFraction, ValidationResult? Validation)
+{
+    /// <summary>The first report of a run that continues a checkpoint: where it goes on.</summary>
+    public bool Resumed { get; init; }
+}
 
 /// <summary>What a run ended with.</summary>
 /// <param name="Network">The network of the best epoch by validation, or the last one without validation rows.</param>

@@ -42,6 +42,15 @@ internal static unsafe class VectorMath
             Vector512.Store(Vector512.FusedMultiplyAdd(Vector512.Load(x + i), factor, Vector512.Load(y + i)), y + i);
     }
 
+    /// <summary>Whether no element is infinite or not a number.</summary>
+    internal static bool AllFinite(float* x, long length)
+    {
+        Vector512<float> sum = default;
+        for (long i = 0; i < length; i += Lanes)
+            sum += Vector512.Load(x + i) * 0f;
+        return Vector512.Sum(sum) == 0;
+    }
+
     internal static float SumOfSquares(float* x, int length)
     {
         Vector512<float> sum = default;

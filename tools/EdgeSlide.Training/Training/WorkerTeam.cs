@@ -2,30 +2,33 @@ namespace EdgeSlide.Training.Training;
 
 /// <summary>
 /// A fixed team of threads that works through numbered items, each item once, in any order. Items must be independent:
-/// then results do not depend on the number of threads. Unlike Parallel.For a run allocates nothing.
+/// then results do not depend on the number of threads. Unlike Parallel.For a run allocates nothing. A step of training is
+/// a dozen short runs, so helpers wait for the next one spinning for a moment before they sleep.
 /// </summary>
 internal sealed class WorkerTeam : IDisposable
 {
+    private const int Spins = 400;
+
     private readonly Thread[] _threads;
-    private readonly SemaphoreSlim[] _start;
+    private readonly Helper[] _helpers;
     private Action<int, int> _body = static (_, _) => { };
     private int _items;
     private int _next;
     private int _busy;
-    private bool _stopping;
+    private volatile bool _stopping;
     private Exception? _failure;
 
     internal WorkerTeam(int size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
         Size = size;
-        _start = new SemaphoreSlim[size - 1];
+        _helpers = new Helper[size - 1];
         _threads = new Thread[size - 1];
         for (int i = 0; i < _threads.Length; i++)
         {
             int worker = i + 1;
-            _start[i] = new SemaphoreSlim(0);
-            _threads[i] = new Thread(() => Serve(worker)) { IsBackground = true, Name = $"training {worker}" };
+            Helper helper = _helpers[i] = new Helper();
+            _threads[i] = new Thread(() => Serve(worker, helper)) { IsBackground = true, Name = $"training {worker}" };
             _threads[i].Start();
         }
     }
@@ -48,7 +51,7 @@ internal sealed class WorkerTeam : IDisposable
         int helpers = Math.Min(_threads.Length, items - 1);
         Volatile.Write(ref _busy, helpers);
         for (int i = 0; i < helpers; i++)
-            _start[i].Release();
+            _helpers[i].Start();
         Work(0);
         SpinWait spinner = default;
         while (Volatile.Read(ref _busy) != 0)
@@ -57,11 +60,11 @@ internal sealed class WorkerTeam : IDisposable
             throw new AggregateException(_failure);
     }
 
-    private void Serve(int worker)
+    private void Serve(int worker, Helper helper)
     {
         while (true)
         {
-            _start[worker - 1].Wait();
+            helper.WaitForStart();
             if (_stopping)
                 return;
             Work(worker);
@@ -88,11 +91,37 @@ internal sealed class WorkerTeam : IDisposable
     public void Dispose()
     {
         _stopping = true;
-        foreach (SemaphoreSlim start in _start)
-            start.Release();
+        foreach (Helper helper in _helpers)
+            helper.Start();
         foreach (Thread thread in _threads)
             thread.Join();
-        foreach (SemaphoreSlim start in _start)
-            start.Dispose();
+        foreach (Helper helper in _helpers)
+            helper.Dispose();
+    }
+
+    /// <summary>One start signal at a time, from the team's owner to one helper.</summary>
+    private sealed class Helper : IDisposable
+    {
+        private const int Idle = 0, Started = 1, Asleep = 2;
+
+        private readonly SemaphoreSlim _wake = new(0);
+        private int _state;
+
+        internal void Start()
+        {
+            if (Interlocked.Exchange(ref _state, Started) == Asleep)
+                _wake.Release();
+        }
+
+        internal void WaitForStart()
+        {
+            for (int i = 0; i < Spins && Volatile.Read(ref _state) != Started; i++)
+                Thread.SpinWait(20);
+            if (Interlocked.CompareExchange(ref _state, Asleep, Idle) == Idle)
+                _wake.Wait();
+            Volatile.Write(ref _state, Idle);
+        }
+
+        public void Dispose() => _wake.Dispose();
     }
 }

@@ -9,7 +9,7 @@ internal static class DataCommand
 {
     public static Command Create() => new("data", "Describe, split and make data sets.")
     {
-        CreateDescribe(), CreateSplit(), CreateMake(),
+        CreateDescribe(), CreateSplit(), CreateMake(), ProseCommand.Create(),
     };
 
     private static Command CreateDescribe()

@@ -49,6 +49,7 @@ internal static class TrainCommand
     private static readonly Option<int> CheckpointEvery = DataOptions.Value("--checkpoint-every", "Save --checkpoint after this many batches, too; 0: at the ends of epochs only.", 0);
     private static readonly Option<string?> Log = new("--log") { Description = "Write a CSV line per evaluation: epoch, step, rows, seconds of training, loss, P@1, P@5, seconds by phase." };
     private static readonly Option<int> EvaluateEvery = DataOptions.Value("--evaluate-every", "Score the held-out rows after this many batches, too, for --log; 0: at the ends of epochs only.", 0);
+    private static readonly Option<string?> MemoryLimit = new("--memory-limit") { Description = "Refuse to start if the process would need more than this, for example 800M or 4G. What is free is checked in any case." };
     private static readonly Option<bool> Resume = new("--resume") { Description = "Continue from --checkpoint if it exists." };
 
     public static Command Create()
@@ -67,7 +68,7 @@ internal static class TrainCommand
         {
             NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, BatchSize, Negatives, TableNegatives,
             WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
-            Log, EvaluateEvery,
+            Log, EvaluateEvery, MemoryLimit,
         })
         {
             command.Options.Add(option);
@@ -88,7 +89,8 @@ internal static class TrainCommand
         double holdOut = parsed.GetValue(HoldOut);
         if (validation is null && holdOut > 0)
             (train, validation) = train.Split(holdOut, (ulong)options.Seed);
-        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Settings(parsed), cancel);
+        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Settings(parsed), cancel,
+            parsed.GetValue(MemoryLimit) is { } limit ? MemoryBudget.Parse(limit) : null);
         if (model is null)
             return Task.FromResult(ExitCodes.Interrupted);
         string output = parsed.GetValue(Out)!;
@@ -98,19 +100,17 @@ internal static class TrainCommand
     }
 
     /// <summary>Fits the featurizer and trains; null if interrupted.</summary>
-    public static TrainedModel? TrainModel(LoadedData train, LoadedData? validation, FeatureOptions features, TrainerOptions options, string dataName, string commandLine, CancellationToken cancel)
+    public static TrainedModel? TrainModel(LoadedData train, LoadedData? validation, FeatureOptions features, TrainerOptions options, string dataName, string commandLine, CancellationToken cancel, long? memoryLimit = null)
     {
         Featurizer featurizer = train.Fit(features);
         // Every row of a dense set has every feature: only the hidden vector tells its rows apart.
         if (featurizer.Kind == FeaturizerKind.Dense)
             options = options with { TableKeys = TableKeys.HiddenVector };
-        Dataset rows = train.Featurize(featurizer);
-        Dataset? held = validation?.Featurize(featurizer);
-        Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features ({rows.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row), {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
-        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount);
-        long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        if (memory > available)
-            throw new CommandException(ExitCodes.Failure, $"training needs about {memory >> 20} MiB, but only {available >> 20} MiB are available: use fewer features (--min-count) or narrower layers (--hidden)");
+        IRowSource rows = train.Source(featurizer);
+        IRowSource? held = validation?.Source(featurizer);
+        Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset data ? $" ({data.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
+        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount);
+        MemoryBudget.Require(memory, memoryLimit);
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
         TrainingResult result = Screen.Train(new Trainer(options, rows, held), cancel);
         if (result.Cancelled)

@@ -53,7 +53,9 @@ internal static class Screen
 
     private static void SayEpoch(TrainingProgress p)
     {
-        if (p.Validation is { } v)
+        if (p.Resumed)
+            Error.MarkupLineInterpolated($"resumed after epoch {p.Epoch - 1}, batch {p.Batch} of {p.Batches}");
+        else if (p.Validation is { } v)
             Error.MarkupLineInterpolated($"epoch {v.Epoch,2}  {v.Seconds,6:F1} s  loss {v.Loss:F3}  validation P@1 {v.P1:F4}  P@3 {v.P3:F4}  P@5 {v.P5:F4}  nDCG@5 {v.Ndcg5:F4}");
         else if (p.Batch == p.Batches)
             Error.MarkupLineInterpolated($"epoch {p.Epoch,2}  loss {p.Loss:F3}  active {p.ActiveFraction:P2}");

@@ -1,0 +1,65 @@
+using System.CommandLine;
+using EdgeSlide.Training.Data;
+
+namespace EdgeSlide.Workbench.Commands;
+
+/// <summary>Makes a next-word data set from a folder of books.</summary>
+internal static class ProseCommand
+{
+    private static readonly string[] Parts = ["train", "valid", "test"];
+
+    public static Command Create()
+    {
+        var folder = new Argument<string>("FOLDER") { Description = "Text files (*.txt, *.txt.gz), one work each." };
+        var target = new Argument<string>("OUTDIR") { Description = "Receives train.txt.gz, valid.txt.gz and test.txt.gz." };
+        var split = new Option<string?>("--split") { Description = "Lines file<TAB>train|valid|test; without it, a hash of its name puts a file into train (90%), valid or test." };
+        var command = new Command("prose", """
+            Turn prose into running text for next-word prediction (train --format tokens): lower-case words, a sentence a line.
+
+            Whole files go to training, validation or test, so that no work gives itself away.
+
+              edgeslide-workbench data prose books/text words --split books/split.tsv
+              edgeslide-workbench train words/train.txt.gz --format tokens --min-count 5 --validation words/valid.txt.gz
+            """)
+        {
+            folder, target, split,
+        };
+        command.SetAction(parsed => Run(parsed.GetValue(folder)!, parsed.GetValue(target)!, parsed.GetValue(split)));
+        return command;
+    }
+
+    private static int Run(string folder, string target, string? splitFile)
+    {
+        if (!Directory.Exists(folder))
+            throw new DataFormatException(folder, 0, "no such folder");
+        Dictionary<string, string>? split = splitFile is null ? null : ProseFormat.ReadSplit(splitFile);
+        string[] files = [.. Directory.EnumerateFiles(folder).Where(f => f.EndsWith(".txt", StringComparison.Ordinal) || f.EndsWith(".txt.gz", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        ILookup<string, string> byPart = files.ToLookup(file => PartOf(file, split));
+        if (files.Length == 0)
+            throw new DataFormatException(folder, 0, "no *.txt or *.txt.gz");
+        Directory.CreateDirectory(target);
+        foreach (string part in Parts.Where(byPart.Contains))
+        {
+            string path = Path.Combine(target, $"{part}.txt.gz");
+            long words = 0;
+            OutputFile.Write(path, output =>
+            {
+                foreach (string file in byPart[part])
+                    words += ProseFormat.Convert(file, output);
+            });
+            Console.Screen.Say($"wrote {path}: {byPart[part].Count()} files, {words:N0} words");
+        }
+        return ExitCodes.Ok;
+    }
+
+    private static string PartOf(string file, Dictionary<string, string>? split)
+    {
+        string name = Path.GetFileName(file);
+        if (split is null)
+        {
+            return StableHash.ToFraction(StableHash.Compute(System.Text.Encoding.UTF8.GetBytes(name))) switch { < 0.9 => "train", < 0.95 => "valid", _ => "test" };
+        }
+        string plain = name.EndsWith(".gz", StringComparison.Ordinal) ? name[..^3] : name;
+        return split.GetValueOrDefault(name) ?? split.GetValueOrDefault(plain) ?? throw new DataFormatException(file, 0, "is not in the --split file");
+    }
+}
