@@ -22,12 +22,15 @@ public sealed class LabelFrequencies
 
     public ReadOnlySpan<int> Counts => _counts;
 
-    public static LabelFrequencies Of(Dataset training)
+    public static LabelFrequencies Of(IRowSource training)
     {
         ArgumentNullException.ThrowIfNull(training);
         int[] counts = new int[training.LabelCount];
-        foreach (int label in training.LabelIds)
-            counts[label]++;
+        for (int row = 0; row < training.RowCount; row++)
+        {
+            foreach (int label in training.RowLabels(row))
+                counts[label]++;
+        }
         return new LabelFrequencies(training.RowCount, counts);
     }
 
