@@ -23,7 +23,7 @@ public sealed class CommandTests : IDisposable
         foreach (string mode in new[] { "lsh", "dense" })
         {
             JsonElement tally = result.GetProperty(mode);
-            Assert.Equal(["p1", "p3", "p5", "ndcg3", "ndcg5", "active_neurons_mean", "active_fraction", "multiplications_mean", "mult_fraction", "microseconds_mean"], Names(tally));
+            Assert.Equal(["p1", "p3", "p5", "ndcg3", "ndcg5", "ece", "log_loss", "active_neurons_mean", "active_fraction", "multiplications_mean", "mult_fraction", "microseconds_mean"], Names(tally));
             Assert.Equal(2 / 5.0, tally.GetProperty("p1").GetDouble(), 12);
         }
         Assert.Equal(3, result.GetProperty("lsh").GetProperty("active_neurons_mean").GetDouble());

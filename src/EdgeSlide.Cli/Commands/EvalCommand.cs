@@ -82,7 +82,7 @@ internal static class EvalCommand
             if (tally is null)
                 continue;
             RankingMetrics m = tally.Metrics;
-            output.Write($"{name,-7}{m.PrecisionAt(1),8:F4}{m.PrecisionAt(3),8:F4}{m.PrecisionAt(5),8:F4}{m.NdcgAt(3),8:F4}{m.NdcgAt(5),8:F4}{tally.Calibration.Expected,8:F4}{tally.ActiveMean,11:F1}{tally.ActiveMean / model.LabelCount,10:P3}{tally.ShareOf(dense),9:P2}{tally.MicrosecondsMean,10:F2}\n");
+            output.Write($"{name,-7}{m.PrecisionAt(1),8:F4}{m.PrecisionAt(3),8:F4}{m.PrecisionAt(5),8:F4}{m.NdcgAt(3),8:F4}{m.NdcgAt(5),8:F4}{(tally.Calibration.Examples == 0 ? "-" : $"{tally.Calibration.Expected:F4}"),8}{tally.ActiveMean,11:F1}{tally.ActiveMean / model.LabelCount,10:P3}{tally.ShareOf(dense),9:P2}{tally.MicrosecondsMean,10:F2}\n");
         }
     }
 

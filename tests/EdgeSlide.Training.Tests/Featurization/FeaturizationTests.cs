@@ -91,6 +91,32 @@ public class FeaturizationTests
         Directory.Delete(folder, recursive: true);
     }
 
+    [Theory]
+    [InlineData(5, 16)]
+    [InlineData(1, 2)]
+    [InlineData(3, 0)]
+    public void Rows_made_one_by_one_from_a_text_are_those_made_at_once(int positions, int bag)
+    {
+        string folder = Directory.CreateTempSubdirectory("edgeslide").FullName;
+        string text = Path.Combine(folder, "text.txt");
+        var random = new Random(7);
+        File.WriteAllText(text, string.Concat(Enumerable.Range(0, 400).Select(_ => random.Next(9) == 0 ? "\n" : $"w{random.Next(20)} ")) + "\n");
+        TokenStream stream = TokenFormat.Read(text, TokenFormat.BuildVocabulary(text));
+        Featurizer featurizer = FeaturizerFit.Fit(stream.Vocabulary, new FeatureOptions { Positions = positions, BagWindow = bag });
+        Dataset all = featurizer.Featurize(stream);
+        var rows = new ContextRows(featurizer, stream);
+        Assert.Equal((all.RowCount, all.FeatureCount, all.LabelCount), (rows.RowCount, rows.FeatureCount, rows.LabelCount));
+        using RowCursor cursor = rows.CreateCursor();
+        for (int row = all.RowCount - 1; row >= 0; row--)
+        {
+            cursor.MoveTo(row);
+            Assert.Equal(all.RowFeatures(row), cursor.Ids);
+            Assert.Equal(all.RowValues(row), cursor.Values);
+            Assert.Equal(all.RowLabels(row), rows.RowLabels(row));
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
     [Fact]
     public void A_text_without_any_repeated_word_is_refused_in_one_line()
     {

@@ -216,7 +216,7 @@ public sealed class Trainer
         double rate = rowsDone / Math.Max(1e-9, elapsed.TotalSeconds);
         double left = ((double)(_options.Epochs - _state.Epoch) * _rows.Length) - ((double)_state.Batch * _options.BatchSize);
         return new TrainingProgress(
-            _state.Epoch + 1, _options.Epochs, _state.Batch, _batches, _state.Loss, rate, elapsed, TimeSpan.FromSeconds(Math.Max(0, left) / rate),
+            _state.Epoch + 1, _options.Epochs, _state.Batch, _batches, _state.Loss, rate, elapsed, rate == 0 ? TimeSpan.Zero : TimeSpan.FromSeconds(Math.Max(0, left) / rate),
             _state.ActiveSum / Math.Max(1, _state.Steps), validation);
     }
 

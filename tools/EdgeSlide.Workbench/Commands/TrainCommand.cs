@@ -73,11 +73,12 @@ internal static class TrainCommand
         {
             command.Options.Add(option);
         }
-        command.SetAction(Run);
+        // On a thread of its own: the parser ends the process on a signal at once while an action has not returned its task.
+        command.SetAction((parsed, cancel) => Task.Run(() => Run(parsed, cancel), CancellationToken.None));
         return command;
     }
 
-    private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    private static int Run(ParseResult parsed, CancellationToken cancel)
     {
         string trainPath = parsed.GetValue(Train)!;
         string? validationPath = parsed.GetValue(Validation);
@@ -92,11 +93,11 @@ internal static class TrainCommand
         TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Settings(parsed), cancel,
             parsed.GetValue(MemoryLimit) is { } limit ? MemoryBudget.Parse(limit) : null);
         if (model is null)
-            return Task.FromResult(ExitCodes.Interrupted);
+            return ExitCodes.Interrupted;
         string output = parsed.GetValue(Out)!;
         model.Save(output);
         Screen.Say($"wrote {output} ({new FileInfo(output).Length:N0} bytes)");
-        return Task.FromResult(ExitCodes.Ok);
+        return ExitCodes.Ok;
     }
 
     /// <summary>Fits the featurizer and trains; null if interrupted.</summary>

@@ -1,0 +1,140 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using EdgeSlide.EndToEnd.Tests.Support;
+using EdgeSlide.Training.Export;
+using EdgeSlide.Training.Networks;
+
+namespace EdgeSlide.EndToEnd.Tests;
+
+/// <summary>What becomes of a training run that is killed, interrupted, or finds the disk full.</summary>
+[Trait("Category", "Long")]
+public sealed partial class TrainingProcessTests : IDisposable
+{
+    private const string Options = "--min-count 1 --hold-out 0.1 --batch 32 --learning-rate 0.002 --threads 1";
+    private const int Every = 20;
+
+    private readonly Shell _shell = new() { Deadline = TimeSpan.FromMinutes(3) };
+
+    public void Dispose() => _shell.Dispose();
+
+    [Fact]
+    public void Ten_kills_lose_at_most_the_work_since_the_last_checkpoint()
+    {
+        _shell.Write("train.tsv", Colours(3000));
+        string options = $"{Options} --epochs 60";
+        Succeed($"train train.tsv --out whole.esnet {options}");
+        string command = $"train train.tsv --out parts.esnet {options} --checkpoint state --checkpoint-every {Every} --resume --log log.csv --evaluate-every {Every}";
+        var random = new Random(5);
+        int kills = 0, resumes = 0;
+        long reached = 0;
+        for (; kills < 10; kills++)
+        {
+            string delay = (0.7 + random.NextDouble()).ToString("F3", CultureInfo.InvariantCulture);
+            Outcome outcome = _shell.Run($"timeout -s KILL {delay} {Workbench.Command(command)}");
+            resumes += CheckResumption(outcome, reached) ? 1 : 0;
+            if (outcome.ExitCode == 0)
+                break;
+            Assert.Equal(137, outcome.ExitCode);
+            reached = Math.Max(reached, LastLoggedStep());
+        }
+        Assert.True(kills >= 3 && resumes >= 2, $"only {kills} kills and {resumes} resumptions: the run is too short to tell");
+        CheckResumption(Succeed(command), reached);
+        AssertSame("whole.esnet", "parts.esnet");
+    }
+
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public void An_interrupted_run_finishes_its_batch_saves_and_continues_bit_for_bit(string signal)
+    {
+        _shell.Write("train.tsv", Colours(3000));
+        string options = $"{Options} --epochs 30";
+        Succeed($"train train.tsv --out whole.esnet {options}");
+        string command = $"train train.tsv --out parts.esnet {options} --checkpoint state --resume";
+        // Without epochs' ends in between: a signal long after the start, before the run can be done.
+        Outcome outcome = _shell.Run($"timeout --preserve-status -s {signal} 1.5 {Workbench.Command(command)}");
+        Assert.Equal(130, outcome.ExitCode);
+        Assert.Contains("continue with --resume", outcome.Error, StringComparison.Ordinal);
+        Assert.False(File.Exists(_shell.Path("parts.esnet")));
+        Assert.Contains("resumed after epoch", Succeed(command).Error, StringComparison.Ordinal);
+        AssertSame("whole.esnet", "parts.esnet");
+    }
+
+    [Fact]
+    public void A_full_disk_keeps_the_checkpoint_before()
+    {
+        _shell.Write("train.tsv", Colours(600));
+        string options = "--min-count 1 --hold-out 0 --batch 32 --epochs 4 --threads 1";
+        Succeed($"train train.tsv --out whole.esnet {options} --checkpoint sample");
+        // Room for one checkpoint and half of the next, in a namespace of its own so that no privilege is needed.
+        long size = new FileInfo(_shell.Path("sample")).Length * 3 / 2 / 1024;
+        string train = Workbench.Command($"train train.tsv --out parts.esnet {options} --checkpoint full/state --checkpoint-every 7");
+        _shell.Run("mkdir full");
+        Outcome outcome = _shell.Run($"unshare -rm sh -c 'mount -t tmpfs -o size={size}k none full && {train}; echo $?; ls full; cp full/state state'");
+        Assert.Equal("1\nstate\n", outcome.Output);
+        Assert.Contains("No space left on device", Assert.Single(outcome.ErrorLines, l => l.StartsWith("edgeslide-workbench: ", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Contains("resumed after epoch 0, batch 7", Succeed($"train train.tsv --out parts.esnet {options} --checkpoint state --resume").Error, StringComparison.Ordinal);
+        AssertSame("whole.esnet", "parts.esnet");
+    }
+
+    [Theory]
+    [InlineData("10M", 1, "MiB are left of --memory-limit")]
+    [InlineData("much", 2, "--memory-limit much: not a size")]
+    public void A_run_that_cannot_fit_is_refused_before_it_starts(string limit, int exitCode, string message)
+    {
+        _shell.Write("train.tsv", Colours(100));
+        Outcome outcome = _shell.Run(Workbench.Command($"train train.tsv --out net.esnet --min-count 1 --memory-limit {limit}"));
+        Assert.Equal(exitCode, outcome.ExitCode);
+        Assert.Contains(message, outcome.ErrorLines[^1], StringComparison.Ordinal);
+        Assert.False(File.Exists(_shell.Path("net.esnet")));
+    }
+
+    /// <summary>True if the run continued a checkpoint; fails if that lay further back than one interval before <paramref name="reached"/>.</summary>
+    private static bool CheckResumption(Outcome outcome, long reached)
+    {
+        Match resumed = Resumption().Match(outcome.Error);
+        if (!resumed.Success)
+        {
+            // Killed before it read its checkpoint, or before there was one.
+            Assert.True(reached <= Every || outcome.ExitCode == 137, $"step {reached} was lost: {outcome.Error}");
+            return false;
+        }
+        long[] figures = [.. resumed.Groups.Values.Skip(1).Select(g => long.Parse(g.Value, CultureInfo.InvariantCulture))];
+        long step = (figures[0] * figures[2]) + figures[1];
+        Assert.True(step >= reached - Every, $"went on at step {step} after step {reached} was done");
+        return true;
+    }
+
+    private long LastLoggedStep() => !File.Exists(_shell.Path("log.csv")) ? 0
+        : File.ReadLines(_shell.Path("log.csv")).Skip(1).Select(line => line.Split(',')).Where(cells => cells.Length > 2).Select(cells => long.Parse(cells[1], CultureInfo.InvariantCulture)).LastOrDefault();
+
+    private void AssertSame(string expected, string actual)
+    {
+        IReadOnlyList<NetworkLayer> a = TrainedModel.Load(_shell.Path(expected)).Network.Layers, b = TrainedModel.Load(_shell.Path(actual)).Network.Layers;
+        for (int layer = 0; layer < a.Count; layer++)
+        {
+            Assert.Equal(a[layer].Weights, b[layer].Weights);
+            Assert.Equal(a[layer].Bias, b[layer].Bias);
+        }
+    }
+
+    private Outcome Succeed(string command)
+    {
+        Outcome outcome = _shell.Run(Workbench.Command(command));
+        Assert.True(outcome.ExitCode == 0, outcome.Error);
+        return outcome;
+    }
+
+    private static string Colours(int rows)
+    {
+        var random = new Random(1);
+        return string.Concat(Enumerable.Range(0, rows).Select(_ =>
+        {
+            int colour = random.Next(200);
+            return $"colour {colour}\ttone{colour} tone{colour}{(char)('a' + random.Next(3))} word{random.Next(50)}\n";
+        }));
+    }
+
+    [GeneratedRegex(@"resumed after epoch (\d+), batch (\d+) of (\d+)")]
+    private static partial Regex Resumption();
+}
