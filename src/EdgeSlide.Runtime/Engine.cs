@@ -126,7 +126,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
 
         if (select && candidates < 0)
         {
-            _ballots[^1]!.VoteByHidden(_current.Pointer);
+            VoteByHidden(_ballots[^1]!, FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride));
             candidates = Elect(_layout.Layers.Length - 1, Stage.Hashing);
         }
         int found = candidates > 0
@@ -163,6 +163,13 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         ballot.VoteByFeatures(Features);
     }
 
+    /// <summary>Lets the layer's input vote, as it is and as it was quantized.</summary>
+    private void VoteByHidden(Ballot ballot, float scale)
+    {
+        ballot.VoteByHidden(_current.Pointer);
+        ballot.VoteByCentroids<TKernel>(_quantized.Pointer, scale);
+    }
+
     /// <summary>Ends a layer's vote and asks for the elected neurons' rows.</summary>
     /// <param name="layer">Whose neurons.</param>
     /// <param name="gathered">The stage that the votes belong to.</param>
@@ -171,7 +178,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         NeuronLayer neurons = _layout.Layers[layer];
         Ballot ballot = _ballots[layer]!;
         _multiplications += ballot.EntriesRead + ballot.HashOperations;
-        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong);
+        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong) + ballot.HashBytes;
         Profile?.Mark(gathered, _multiplications, _bytes, 2 * ballot.BucketsRead);
         int count = ballot.Count(neurons.Selector!.Budget, _candidates.Pointer, _votes.Pointer);
         for (int i = 0; i < count; i++)
@@ -207,7 +214,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         {
             Vote(_ballots[index]!);
             if (selector.NeedsHidden)
-                _ballots[index]!.VoteByHidden(x);
+                VoteByHidden(_ballots[index]!, scale);
             candidates = Elect(index, Stage.Hidden);
         }
         new Span<float>(y, _next.Length).Clear();

@@ -92,7 +92,7 @@ internal static class InfoCommand
             output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}\n");
             foreach (CandidateSource source in selector.Sources)
             {
-                output.Write($"           {(source.Record.Kind == SourceKind.SimHash ? $"SimHash buckets, K={source.Record.Bits} L={source.Record.Tables}" : "feature buckets")}, {source.Record.KeyCount:N0} keys, {source.Buckets.EntryCount:N0} entries\n");
+                output.Write($"           {(source.Record.Kind == SourceKind.SimHash ? $"SimHash buckets, K={source.Record.Bits} L={source.Record.Tables}" : source.Tree is { } tree ? $"centroid buckets, {tree.Levels} levels of {tree.Branch}, beam {tree.Beam}" : "feature buckets")}, {source.Record.KeyCount:N0} keys, {source.Buckets.EntryCount:N0} entries\n");
             }
         }
         output.Write($"labels     {model.LabelCount:N0}{(model.Labels.HasNames ? "" : ", without names")}\n\n");

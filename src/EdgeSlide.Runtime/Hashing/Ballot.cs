@@ -12,10 +12,13 @@ namespace EdgeSlide.Hashing;
 /// </summary>
 internal sealed unsafe class Ballot : IDisposable
 {
+    private const int TreeKeys = CentroidTree.MaxLevels * CentroidTree.MaxBeam;
+
     private readonly LayerSelector _selector;
     private readonly NativeBuffer<float> _votes;
     private readonly NativeBuffer<float> _scratch;
     private readonly NativeBuffer<int> _keys;
+    private readonly NativeBuffer<float> _keyWeights = new(TreeKeys);
     private readonly NativeBuffer<float> _voteValues;
     private uint* _touched;
     private int* _tally;
@@ -27,7 +30,7 @@ internal sealed unsafe class Ballot : IDisposable
         _selector = selector;
         _votes = new NativeBuffer<float>(width);
         _scratch = new NativeBuffer<float>(SimHash.PaddedDimensions(inputs));
-        _keys = new NativeBuffer<int>(Math.Max(1, selector.MaxSimHashTables));
+        _keys = new NativeBuffer<int>(Math.Max(TreeKeys, selector.MaxSimHashTables));
         _voteValues = new NativeBuffer<float>(selector.VoteValues.Length);
         selector.VoteValues.CopyTo(_voteValues.Span);
         Grow(1024);
@@ -44,11 +47,14 @@ internal sealed unsafe class Ballot : IDisposable
     /// <summary>Additions and multiplications spent on hashing for this query.</summary>
     public long HashOperations { get; private set; }
 
+    /// <summary>Bytes of hash parameters read for this query, where they are more than a few cache lines.</summary>
+    public long HashBytes { get; private set; }
+
     /// <summary>Forgets the last query; its slots are already clear.</summary>
     public void Begin()
     {
         EntriesRead = BucketsRead = 0;
-        HashOperations = 0;
+        HashOperations = HashBytes = 0;
     }
 
     /// <summary>Asks for the places of the features' buckets; called as early as the features are known.</summary>
@@ -105,6 +111,26 @@ internal sealed unsafe class Ballot : IDisposable
                 Prefetch.Line(source.Buckets.Entries + source.Buckets.Offsets[_keys.Pointer[t]]);
             for (int t = 0; t < tables; t++)
                 VoteBucket(in source.Buckets, _keys.Pointer[t], 1f, _voteValues.Pointer + s * 256);
+        }
+    }
+
+    /// <summary>Lets the nodes vote that the layer's input passes in each centroid tree, weighted by nearness.</summary>
+    /// <param name="x">The quantized input, padded as the layer's rows are.</param>
+    /// <param name="scale">What one step of it is worth.</param>
+    public void VoteByCentroids<TKernel>(sbyte* x, float scale) where TKernel : struct, IKernel
+    {
+        for (int s = 0; s < _selector.Sources.Length; s++)
+        {
+            ref readonly CandidateSource source = ref _selector.Sources[s];
+            if (source.Tree is not { } tree)
+                continue;
+            int count = tree.Keys<TKernel>(x, scale, _keys.Pointer, _keyWeights.Pointer);
+            HashOperations += tree.Operations;
+            HashBytes += tree.BytesRead;
+            for (int i = 0; i < count; i++)
+                Prefetch.Line(source.Buckets.Entries + source.Buckets.Offsets[_keys.Pointer[i]]);
+            for (int i = 0; i < count; i++)
+                VoteBucket(in source.Buckets, _keys.Pointer[i], _keyWeights.Pointer[i], _voteValues.Pointer + s * 256);
         }
     }
 
@@ -225,6 +251,7 @@ internal sealed unsafe class Ballot : IDisposable
         _votes.Dispose();
         _scratch.Dispose();
         _keys.Dispose();
+        _keyWeights.Dispose();
         _voteValues.Dispose();
         GC.SuppressFinalize(this);
     }

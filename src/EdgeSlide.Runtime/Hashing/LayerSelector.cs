@@ -3,11 +3,12 @@ using EdgeSlide.Model;
 namespace EdgeSlide.Hashing;
 
 /// <summary>Where keys come from and the buckets that they open.</summary>
-internal readonly struct CandidateSource(SourceRecord record, BucketTable buckets, SimHash simHash)
+internal readonly struct CandidateSource(SourceRecord record, BucketTable buckets, SimHash simHash, CentroidTree? tree)
 {
     public readonly SourceRecord Record = record;
     public readonly BucketTable Buckets = buckets;
     public readonly SimHash SimHash = simHash;
+    public readonly CentroidTree? Tree = tree;
 }
 
 /// <summary>
@@ -29,7 +30,7 @@ internal sealed unsafe class LayerSelector
         Sources = sources;
         foreach (CandidateSource source in sources)
             MaxSimHashTables = Math.Max(MaxSimHashTables, source.Record.Kind == SourceKind.SimHash ? source.SimHash.Tables : 0);
-        NeedsHidden = MaxSimHashTables > 0;
+        NeedsHidden = Array.Exists(sources, s => s.Record.Kind != SourceKind.Features);
         VoteValues = new float[sources.Length * 256];
         for (int s = 0; s < sources.Length; s++)
             BucketTable.DecodeVotes(sources[s].Record.VoteScale * sources[s].Record.Weight, VoteValues.AsSpan(s * 256, 256));
@@ -78,6 +79,7 @@ internal sealed unsafe class LayerSelector
         if (record.Reserved != 0)
             throw file.Error(ModelError.BadHash, $"{where}: reserved bytes are not zero");
         SimHash simHash = default;
+        CentroidTree? tree = null;
         switch (record.Kind)
         {
             case SourceKind.Features when record.KeyCount == (uint)featureCount && record is { Tables: 1, Bits: 0, Rounds: 0 }:
@@ -94,6 +96,14 @@ internal sealed unsafe class LayerSelector
                         throw file.Error(ModelError.BadHash, $"{where}: hash plane value {i} is impossible");
                 }
                 simHash = new SimHash(inputs, (int)record.Tables, (int)record.Bits, (int)record.Rounds, planes);
+                break;
+            case SourceKind.Centroids when record.Tables is >= 1 and <= CentroidTree.MaxLevels && record.Bits is >= 2 and <= CentroidTree.MaxBranch
+                && record.Rounds is >= 1 and <= CentroidTree.MaxBeam
+                && (int)record.KeyCount == CentroidTree.NodeCount((int)record.Bits, (int)record.Tables):
+                View<byte> centres = file.Get<byte>(SectionKind.HashPlanes, layer, part, CentroidTree.SectionLength(inputs, (int)record.KeyCount));
+                if (CentroidTree.Problem(centres, (int)record.KeyCount, inputs) is { } problem)
+                    throw file.Error(ModelError.BadHash, $"{where}: {problem}");
+                tree = new CentroidTree(centres, in record, inputs);
                 break;
             default:
                 throw file.Error(ModelError.BadHash, $"{where}: impossible hash parameters (kind {(uint)record.Kind}, {record.KeyCount} keys, K={record.Bits}, L={record.Tables})");
@@ -114,6 +124,6 @@ internal sealed unsafe class LayerSelector
             largest = Math.Max(largest, entries.Pointer[i] >> BucketTable.VoteBits);
         if (entries.Length > 0 && largest >= (uint)outputs)
             throw file.Error(ModelError.BadNeuronId, $"{where}: a bucket names neuron {largest}, but the layer has {outputs}");
-        return new CandidateSource(record, new BucketTable(offsets, entries), simHash);
+        return new CandidateSource(record, new BucketTable(offsets, entries), simHash, tree);
     }
 }

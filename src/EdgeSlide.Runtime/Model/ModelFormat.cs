@@ -174,6 +174,9 @@ internal enum SourceKind : uint
 
     /// <summary>SimHash of the layer's mean-centred input: one key per table, weight 1.</summary>
     SimHash = 2,
+
+    /// <summary>A tree of cluster centres over the layer's input: every node on the query's way is a key.</summary>
+    Centroids = 3,
 }
 
 [StructLayout(LayoutKind.Sequential, Size = 32)]
@@ -187,7 +190,7 @@ internal struct SourceRecord
     public float Weight;
     /// <summary>A stored vote b stands for VoteScale * (b / 255)^2.</summary>
     public float VoteScale;
-    /// <summary>SimHash only: how many independent randomized Hadamard transforms give the bits.</summary>
+    /// <summary>SimHash: how many independent randomized Hadamard transforms give the bits. Centroids: the beam.</summary>
     public uint Rounds;
     public uint Reserved;
 }

@@ -12,7 +12,8 @@ namespace EdgeSlide.Training.Export;
 
 /// <summary>One source of candidates as it goes into the file.</summary>
 /// <param name="Planes">The HASH section for SimHash, null for feature buckets.</param>
-internal sealed record ExportedSource(SourceRecord Record, FrozenBuckets Buckets, float[]? Planes);
+/// <param name="Tree">The HASH section of a centroid tree, else null.</param>
+internal sealed record ExportedSource(SourceRecord Record, FrozenBuckets Buckets, float[]? Planes, byte[]? Tree = null);
 
 /// <summary>The selection settings and sources of one layer.</summary>
 internal sealed record ExportedSelector(int Layer, int Budget, float VoteBlend, bool Pays, IReadOnlyList<ExportedSource> Sources);
@@ -132,6 +133,8 @@ internal static class ModelExporter
             ExportedSource source = selector.Sources[part];
             if (source.Planes is not null)
                 sections.Add(SectionContent.Of(SectionKind.HashPlanes, selector.Layer, part, source.Planes));
+            if (source.Tree is not null)
+                sections.Add(SectionContent.Of(SectionKind.HashPlanes, selector.Layer, part, source.Tree));
             sections.Add(SectionContent.Of(SectionKind.BucketOffsets, selector.Layer, part, source.Buckets.Offsets));
             sections.Add(SectionContent.Of(SectionKind.BucketEntries, selector.Layer, part, source.Buckets.Entries));
         }

@@ -20,6 +20,18 @@ internal sealed record SelectorOptions
     /// <summary>Bits of each of those tables.</summary>
     public int HiddenBits { get; init; } = 10;
 
+    /// <summary>Levels of a tree of cluster centres over the layer's input whose nodes are buckets; 0 for none.</summary>
+    public int CentroidLevels { get; init; }
+
+    /// <summary>Children of each of its nodes.</summary>
+    public int CentroidBranch { get; init; } = 16;
+
+    /// <summary>Nodes that a query follows in each level.</summary>
+    public int CentroidBeam { get; init; } = 4;
+
+    /// <summary>Entries kept per node.</summary>
+    public int CentroidBucketSize { get; init; } = 256;
+
     /// <summary>Weight of the votes' logarithm in the ranking; null searches it on validation rows.</summary>
     public float? VoteBlend { get; init; }
 
@@ -43,7 +55,12 @@ internal sealed record SelectorOptions
         Require(BucketSize is >= 1 and <= 4096, "the bucket size must be 1 to 4096");
         Require(HiddenTables is >= 0 and <= LayerSelector.MaxTables, $"there can be at most {LayerSelector.MaxTables} hidden tables");
         Require(HiddenBits is >= 1 and <= SimHash.MaxBits, $"a table has 1 to {SimHash.MaxBits} bits");
-        Require(FeatureBuckets || HiddenTables > 0, "a selector needs feature buckets or hidden tables");
+        Require(CentroidLevels is >= 0 and <= CentroidTree.MaxLevels, $"a centroid tree has at most {CentroidTree.MaxLevels} levels");
+        Require(CentroidBranch is >= 2 and <= CentroidTree.MaxBranch, $"a centroid tree branches into 2 to {CentroidTree.MaxBranch}");
+        Require(CentroidBeam is >= 1 and <= CentroidTree.MaxBeam, $"a beam is 1 to {CentroidTree.MaxBeam} nodes wide");
+        Require(CentroidTree.NodeCount(CentroidBranch, CentroidLevels) >= 0, $"a centroid tree has at most {CentroidTree.MaxNodes} nodes");
+        Require(CentroidBucketSize is >= 1 and <= 4096, "the bucket size of centroids must be 1 to 4096");
+        Require(FeatureBuckets || HiddenTables > 0 || CentroidLevels > 0, "a selector needs feature buckets, hidden tables or a centroid tree");
         Require(VoteBlend is null or (>= 0f and <= 1000f), "the vote blend must be 0 to 1000");
         Require(ScoredRows >= 0, "the number of scored rows must not be negative");
         Require(TopVote >= 0f && NextVote >= 0f && TrueVote >= 0f && TopVote + NextVote + TrueVote > 0f, "votes must not be negative, and not all zero");

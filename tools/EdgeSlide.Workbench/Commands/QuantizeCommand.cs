@@ -24,8 +24,13 @@ internal static class QuantizeCommand
     private static readonly Option<int> Budget = DataOptions.Value("--budget", "The most output neurons evaluated per query.", 32);
     private static readonly Option<int> BucketSize = DataOptions.Value("--bucket-size", "Neurons kept per bucket.", 16);
     private static readonly Option<bool> NoFeatureBuckets = new("--no-feature-buckets") { Description = "Build no buckets keyed by input features." };
-    private static readonly Option<int> HiddenTables = DataOptions.Value("--hidden-tables", "SimHash tables keyed by the hidden vector; dense inputs get 16 unless told otherwise.", 0);
+    private static readonly Option<int> HiddenTables = DataOptions.Value("--hidden-tables", "SimHash tables keyed by the hidden vector.", 0);
     private static readonly Option<int> HiddenBits = DataOptions.Value("--hidden-bits", "Bits of each of those tables.", 10);
+    private static readonly Option<int> CentroidLevels = DataOptions.Value("--centroid-levels", "Levels of a tree of cluster centres over the hidden vector whose nodes are buckets; dense inputs get 3 unless told otherwise.", 0);
+    private static readonly Option<int> CentroidBranch = DataOptions.Value("--centroid-branch", "Children of each of its nodes.", 16);
+    private static readonly Option<int> CentroidBeam = DataOptions.Value("--centroid-beam", "Nodes that a query follows in each level.", 4);
+    private static readonly Option<int> CentroidBucketSize = DataOptions.Value("--centroid-bucket-size", "Neurons kept per node.", 256);
+    private static readonly Option<bool> HideFeatures = new("--hide-features") { Description = "Make a model that takes the network's last hidden vector as its dense input, to measure selection without features." };
     private static readonly Option<float?> Blend = new("--vote-blend") { Description = "Add this times log2 of the votes to each logit; by default searched on held-out rows." };
     private static readonly Option<float> TopVote = DataOptions.Value("--top-vote", "A training row's vote for the network's first answer.", 1f);
     private static readonly Option<float> NextVote = DataOptions.Value("--next-vote", "A training row's vote for each of its second to tenth.", 0.2f);
@@ -43,7 +48,7 @@ internal static class QuantizeCommand
             NetworkFile, Train, Validation, HoldOut, Out,
         };
         Data.AddTo(command);
-        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, Blend, TopVote, NextVote, TrueVote })
+        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote })
             command.Options.Add(option);
         command.SetAction(Run);
         return command;
@@ -59,14 +64,19 @@ internal static class QuantizeCommand
         LoadedData? held = validationPath is null ? null : files[1];
         if (held is null && parsed.GetValue(HoldOut) > 0)
             (train, held) = train.Split(parsed.GetValue(HoldOut), 1);
-        bool dense = model.Featurizer.Kind == FeaturizerKind.Dense;
-        int hiddenTables = parsed.GetValue(HiddenTables);
+        bool hide = parsed.GetValue(HideFeatures);
+        bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
+        int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);
         var options = new SelectorOptions
         {
             Budget = parsed.GetValue(Budget),
             BucketSize = parsed.GetValue(BucketSize),
             FeatureBuckets = !dense && !parsed.GetValue(NoFeatureBuckets),
-            HiddenTables = dense && hiddenTables == 0 ? 16 : hiddenTables,
+            HiddenTables = hiddenTables,
+            CentroidLevels = dense && hiddenTables == 0 && centroidLevels == 0 ? 3 : centroidLevels,
+            CentroidBranch = parsed.GetValue(CentroidBranch),
+            CentroidBeam = parsed.GetValue(CentroidBeam),
+            CentroidBucketSize = parsed.GetValue(CentroidBucketSize),
             HiddenBits = parsed.GetValue(HiddenBits),
             VoteBlend = parsed.GetValue(Blend),
             TopVote = parsed.GetValue(TopVote),
@@ -75,6 +85,8 @@ internal static class QuantizeCommand
         };
         Dataset rows = Featurize(model, train);
         Dataset? heldRows = held is null ? null : Featurize(model, held);
+        if (hide)
+            (model, rows, heldRows) = (HiddenInput.Of(model), HiddenInput.Of(model, rows), heldRows is null ? null : HiddenInput.Of(model, heldRows));
         string output = parsed.GetValue(Out)!;
         QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, output, stage, cancel));
         Print(model.Network, report, output);

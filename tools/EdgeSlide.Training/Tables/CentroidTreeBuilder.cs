@@ -1,0 +1,222 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using EdgeSlide.Hashing;
+using EdgeSlide.Kernels;
+using EdgeSlide.Layers;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Export;
+using EdgeSlide.Training.Networks;
+using EdgeSlide.Training.Quantization;
+
+namespace EdgeSlide.Training.Tables;
+
+/// <summary>
+/// Learns a tree of cluster centres over the output layer's inputs, by k-means in every node, and fills its nodes' buckets with
+/// the votes of the training rows that pass them. The result does not depend on the number of threads.
+/// </summary>
+internal static class CentroidTreeBuilder
+{
+    private const int SampleRows = 120_000;
+    private const int RootRounds = 8;
+    private const int Rounds = 5;
+    private const int Chunk = 8192;
+
+    /// <summary>A node this many times the typical squared distance to the nearest centre farther away weighs 1/e^(1/0.3).</summary>
+    private const float Temperature = 0.3f;
+
+    public static unsafe ExportedSource Build(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, SelectorOptions options, CancellationToken cancel)
+    {
+        int width = network.Layers[^1].Inputs;
+        int nodes = CentroidTree.NodeCount(options.CentroidBranch, options.CentroidLevels);
+        float[] sample = Sample(scorer, train, width, cancel);
+        var centres = new float[nodes * width];
+        int[] all = [.. Enumerable.Range(0, sample.Length / width)];
+        if (all.Length > 0)
+            Split(sample, width, centres, options, 0, 0, 0, all, cancel);
+
+        byte[] section = Section(centres, nodes, width, Sharpness(sample, width, centres, options.CentroidBranch));
+        // A training row opens the nodes of its nearest path only; what lies beside it is the query's business.
+        var record = new SourceRecord
+        {
+            Kind = SourceKind.Centroids,
+            KeyCount = (uint)nodes,
+            Tables = (uint)options.CentroidLevels,
+            Bits = (uint)options.CentroidBranch,
+            Rounds = 1,
+            Weight = 1f,
+        };
+        int levels = options.CentroidLevels;
+        var offsets = new long[train.RowCount + 1];
+        for (int row = 0; row < train.RowCount; row++)
+            offsets[row + 1] = offsets[row] + levels;
+        var keys = new int[offsets[^1]];
+        fixed (byte* pointer = section)
+        {
+            var tree = new CentroidTree(new View<byte>(pointer, section.Length), in record, width);
+            var hidden = new float[Chunk * width];
+            for (int first = 0; first < train.RowCount; first += Chunk)
+            {
+                cancel.ThrowIfCancellationRequested();
+                int start = first, count = Math.Min(Chunk, train.RowCount - first);
+                scorer.Hidden(train, first, count, hidden);
+                Parallel.For(0, (count + 255) / 256, block =>
+                {
+                    int stride = ModelFormat.RowStride(width);
+                    using var x = new NativeBuffer<float>(stride);
+                    using var q = new NativeBuffer<sbyte>(stride);
+                    float* weights = stackalloc float[CentroidTree.MaxLevels];
+                    int* opened = stackalloc int[CentroidTree.MaxLevels];
+                    for (int i = block * 256; i < Math.Min(count, (block + 1) * 256); i++)
+                    {
+                        hidden.AsSpan(i * width, width).CopyTo(x.Span);
+                        tree.Keys<Vector128Kernel>(q.Pointer, FloatKernels.Quantize(x.Pointer, q.Pointer, stride), opened, weights);
+                        new ReadOnlySpan<int>(opened, levels).CopyTo(keys.AsSpan((start + i) * levels));
+                    }
+                });
+            }
+        }
+        var ones = new float[keys.Length];
+        Array.Fill(ones, 1f);
+        FrozenBuckets buckets = TableBuilder.Build(new WeightedRows(offsets, keys, ones), votes, nodes, network.OutputCount, options.CentroidBucketSize, cancel);
+        return new ExportedSource(record with { Rounds = (uint)options.CentroidBeam }, buckets, null, section);
+    }
+
+    /// <summary>Hidden vectors of evenly spread rows.</summary>
+    private static float[] Sample(DenseScorer scorer, Dataset train, int width, CancellationToken cancel)
+    {
+        int wanted = Math.Min(SampleRows, train.RowCount), taken = 0;
+        var sample = new float[wanted * width];
+        var hidden = new float[Chunk * width];
+        for (int first = 0; first < train.RowCount; first += Chunk)
+        {
+            cancel.ThrowIfCancellationRequested();
+            int count = Math.Min(Chunk, train.RowCount - first);
+            scorer.Hidden(train, first, count, hidden);
+            for (int i = 0; i < count; i++)
+            {
+                if ((first + i + 1L) * wanted / train.RowCount > taken)
+                    hidden.AsSpan(i * width, width).CopyTo(sample.AsSpan(taken++ * width));
+            }
+        }
+        return sample;
+    }
+
+    /// <summary>K-means of one node's rows, then of its children's.</summary>
+    private static void Split(float[] data, int width, float[] centres, SelectorOptions options, int level, int levelStart, int node, int[] rows, CancellationToken cancel)
+    {
+        cancel.ThrowIfCancellationRequested();
+        int branch = options.CentroidBranch, first = levelStart + node * branch;
+        Span<float> own = centres.AsSpan(first * width, branch * width);
+        var random = new Xoshiro256(options.Seed + (ulong)first);
+        for (int c = 0; c < branch; c++)
+            Row(random.Below(rows.Length)).CopyTo(own[(c * width)..]);
+        var nearest = new int[rows.Length];
+        for (int round = 0; round < (level == 0 ? RootRounds : Rounds); round++)
+        {
+            Assign();
+            var sums = new double[branch * width];
+            var counts = new int[branch];
+            for (int i = 0; i < rows.Length; i++)
+            {
+                counts[nearest[i]]++;
+                ReadOnlySpan<float> x = Row(i);
+                Span<double> sum = sums.AsSpan(nearest[i] * width, width);
+                for (int j = 0; j < x.Length; j++)
+                    sum[j] += x[j];
+            }
+            own = centres.AsSpan(first * width, branch * width);
+            for (int c = 0; c < branch; c++)
+            {
+                if (counts[c] == 0)
+                    Row(random.Below(rows.Length)).CopyTo(own[(c * width)..]);
+                for (int j = 0; j < width && counts[c] > 0; j++)
+                    own[c * width + j] = (float)(sums[c * width + j] / counts[c]);
+            }
+        }
+        if (level + 1 == options.CentroidLevels)
+            return;
+        Assign();
+        int below = levelStart + (int)Math.Pow(branch, level + 1);
+        for (int c = 0; c < branch; c++)
+        {
+            int child = c;
+            int[] inside = [.. rows.Where((_, i) => nearest[i] == child)];
+            // A node that no row reaches keeps a centre at the origin below it, and empty buckets.
+            if (inside.Length > 0)
+                Split(data, width, centres, options, level + 1, below, node * branch + c, inside, cancel);
+        }
+
+        ReadOnlySpan<float> Row(int i) => data.AsSpan(rows[i] * width, width);
+
+        void Assign()
+        {
+            var halves = new float[branch];
+            for (int c = 0; c < branch; c++)
+                halves[c] = Dot(centres.AsSpan((first + c) * width, width), centres.AsSpan((first + c) * width, width)) / 2;
+            Parallel.For(0, (rows.Length + 511) / 512, block =>
+            {
+                for (int i = block * 512; i < Math.Min(rows.Length, (block + 1) * 512); i++)
+                {
+                    float best = float.NegativeInfinity;
+                    for (int c = 0; c < branch; c++)
+                    {
+                        float score = Dot(Row(i), centres.AsSpan((first + c) * width, width)) - halves[c];
+                        if (score > best)
+                            (best, nearest[i]) = (score, c);
+                    }
+                }
+            });
+        }
+    }
+
+    /// <summary>The sharpness by which scores fall: scores are half squared distances.</summary>
+    private static float Sharpness(float[] sample, int width, float[] centres, int branch)
+    {
+        double sum = 0;
+        int rows = sample.Length / width, step = Math.Max(1, rows / 2000), used = 0;
+        for (int row = 0; row < rows; row += step, used++)
+        {
+            ReadOnlySpan<float> x = sample.AsSpan(row * width, width);
+            double best = double.PositiveInfinity;
+            for (int c = 0; c < branch; c++)
+            {
+                double distance = 0;
+                for (int j = 0; j < width; j++)
+                    distance += Math.Pow(x[j] - centres[c * width + j], 2);
+                best = Math.Min(best, distance);
+            }
+            sum += best;
+        }
+        return sum > 0 ? (float)Math.Min(1e10, 2 * used / (sum * Temperature)) : 1f;
+    }
+
+    private static byte[] Section(float[] centres, int nodes, int width, float sharpness)
+    {
+        QuantizedRows rows = Quantizer.Quantize(centres, nodes, width);
+        var section = new byte[CentroidTree.SectionLength(width, nodes)];
+        MemoryMarshal.Write(section, sharpness);
+        MemoryMarshal.AsBytes(rows.Rows.AsSpan()).CopyTo(section.AsSpan(CentroidTree.HeaderSize));
+        Span<NeuronAffine> affine = MemoryMarshal.Cast<byte, NeuronAffine>(section.AsSpan(CentroidTree.HeaderSize + rows.Rows.Length));
+        for (int n = 0; n < nodes; n++)
+        {
+            ReadOnlySpan<float> centre = centres.AsSpan(n * width, width);
+            affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = -Dot(centre, centre) / 2 };
+        }
+        return section;
+    }
+
+    private static float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        // Eight lanes whatever the machine, so that the same rows give the same tree everywhere.
+        var sum = Vector256<float>.Zero;
+        int i = 0;
+        for (; i + 8 <= a.Length; i += 8)
+            sum += Vector256.Create(a[i..]) * Vector256.Create(b[i..]);
+        float total = Vector256.Sum(sum);
+        for (; i < a.Length; i++)
+            total += a[i] * b[i];
+        return total;
+    }
+}
