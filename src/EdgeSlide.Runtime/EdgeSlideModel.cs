@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using EdgeSlide.Calibration;
 using EdgeSlide.Features;
 using EdgeSlide.Hashing;
 using EdgeSlide.Kernels;
@@ -140,8 +141,10 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         Func<SelectorHeader, SelectorHeader>? adjust, out int labelCount)
     {
         NetworkHeader header = file.GetRecord<NetworkHeader>(SectionKind.Network, 0, out ReadOnlySpan<byte> rest);
-        if (header.Reserved0 != 0 || header.Reserved1 != 0 || header.Reserved2 != 0 || header.Reserved3 != 0)
+        if (header.Reserved1 != 0 || header.Reserved2 != 0 || header.Reserved3 != 0)
             throw file.Error(ModelError.BadShape, "the network's reserved bytes are not zero");
+        if (header.HasCalibration != (uint)file.Version - 1)
+            throw file.Error(ModelError.BadShape, $"calibration flag {header.HasCalibration} in a file of version {file.Version}");
         if (header.LayerCount is 0 or > ModelFormat.MaxLayers)
             throw file.Error(ModelError.BadShape, $"a network of {header.LayerCount} layers is impossible");
         if (rest.Length != (int)header.LayerCount * sizeof(LayerRecord))
@@ -185,7 +188,14 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         if (header.LabelCount != inputs)
             throw file.Error(ModelError.BadShape, $"{header.LabelCount} labels, but the output layer has {inputs} neurons");
         labelCount = (int)inputs;
-        return new NetworkLayout(sparse, [.. layers], featurizer.FeatureCount);
+        OutputCalibration? calibration = null;
+        if (header.HasCalibration != 0)
+        {
+            if (layers[^1].Activation != LayerActivation.Softmax)
+                throw file.Error(ModelError.BadCalibration, "only a softmax can be calibrated");
+            calibration = OutputCalibration.Load(file, records.Length - 1, labelCount);
+        }
+        return new NetworkLayout(sparse, [.. layers], featurizer.FeatureCount, calibration);
     }
 
     private const float MaxParameter = 1e10f;

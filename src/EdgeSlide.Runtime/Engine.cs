@@ -1,3 +1,4 @@
+using EdgeSlide.Calibration;
 using EdgeSlide.Features;
 using EdgeSlide.Hashing;
 using EdgeSlide.Kernels;
@@ -7,7 +8,7 @@ using EdgeSlide.Model;
 namespace EdgeSlide;
 
 /// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
-internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount)
+internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration)
 {
     public NeuronLayer Output => Layers[^1];
 
@@ -33,6 +34,9 @@ internal abstract unsafe class Engine : IDisposable
     public FeatureVector Features { get; } = new();
 
     public PredictionCost Cost { get; set; }
+
+    /// <summary>Where the next queries' time goes; null for no such record.</summary>
+    public StageProfile? Profile { get; set; }
 
     /// <summary>Runs <see cref="Features"/> through the network; writes at most k best answers, best first.</summary>
     public abstract int Run(PredictionMode mode, bool probabilities, Span<Prediction> top);
@@ -63,6 +67,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     private readonly NativeBuffer<float> _logits = new(LayerSelector.MaxBudget + 1);
     private readonly NativeBuffer<float> _votes = new(LayerSelector.MaxBudget + 1);
     private readonly NativeBuffer<int> _candidates = new(LayerSelector.MaxBudget + 1);
+    private readonly NativeBuffer<float> _sampled;
     private readonly Ballot?[] _ballots;
     private readonly bool _electsEarly;
     private long _multiplications;
@@ -76,6 +81,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         _next = new NativeBuffer<float>(width);
         _sums = new NativeBuffer<int>(width);
         _quantized = new NativeBuffer<sbyte>(width);
+        _sampled = new NativeBuffer<float>((layout.Calibration?.Neurons.Length ?? 0) + 1);
         _ballots = new Ballot?[layout.Layers.Length];
         for (int i = 0; i < _ballots.Length; i++)
         {
@@ -93,6 +99,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     public override int Run(PredictionMode mode, bool probabilities, Span<Prediction> top)
     {
         _multiplications = _bytes = 0;
+        Profile?.Begin();
         NeuronLayer output = _layout.Output;
         bool select = output.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays));
 
@@ -107,17 +114,20 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
             _ballots[^1]!.PrefetchBuckets(Features);
             Vote(_ballots[^1]!);
             if (_electsEarly)
-                candidates = Elect(_layout.Layers.Length - 1);
+                candidates = Elect(_layout.Layers.Length - 1, Stage.Gather);
         }
 
         Input(mode);
+        Profile?.Mark(Stage.InputLayer, _multiplications, _bytes, Features.Count);
         for (int i = 0; i < _layout.Layers.Length - 1; i++)
             Hidden(i, mode);
+        if (_layout.Layers.Length > 1)
+            Profile?.Mark(Stage.Hidden, _multiplications, _bytes, 0);
 
         if (select && candidates < 0)
         {
             _ballots[^1]!.VoteByHidden(_current.Pointer);
-            candidates = Elect(_layout.Layers.Length - 1);
+            candidates = Elect(_layout.Layers.Length - 1, Stage.Hashing);
         }
         int found = candidates > 0
             ? Selected(output, candidates, probabilities, top)
@@ -142,6 +152,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         _logits.Dispose();
         _votes.Dispose();
         _candidates.Dispose();
+        _sampled.Dispose();
         foreach (Ballot? ballot in _ballots)
             ballot?.Dispose();
     }
@@ -153,15 +164,19 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     }
 
     /// <summary>Ends a layer's vote and asks for the elected neurons' rows.</summary>
-    private int Elect(int layer)
+    /// <param name="layer">Whose neurons.</param>
+    /// <param name="gathered">The stage that the votes belong to.</param>
+    private int Elect(int layer, Stage gathered)
     {
         NeuronLayer neurons = _layout.Layers[layer];
         Ballot ballot = _ballots[layer]!;
+        _multiplications += ballot.EntriesRead + ballot.HashOperations;
+        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong);
+        Profile?.Mark(gathered, _multiplications, _bytes, 2 * ballot.BucketsRead);
         int count = ballot.Count(neurons.Selector!.Budget, _candidates.Pointer, _votes.Pointer);
         for (int i = 0; i < count; i++)
             neurons.PrefetchNeuron(_candidates.Pointer[i]);
-        _multiplications += ballot.EntriesRead + ballot.HashOperations;
-        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong);
+        Profile?.Mark(Stage.Election, _multiplications, _bytes, 0);
         return count;
     }
 
@@ -193,7 +208,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
             Vote(_ballots[index]!);
             if (selector.NeedsHidden)
                 _ballots[index]!.VoteByHidden(x);
-            candidates = Elect(index);
+            candidates = Elect(index, Stage.Hidden);
         }
         new Span<float>(y, _next.Length).Clear();
         if (candidates > 0)
@@ -227,6 +242,9 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         float blend = output.Selector!.VoteBlend;
         float* logits = _logits.Pointer, scores = logits;
         output.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, logits);
+        _multiplications += (long)candidates * output.Inputs;
+        _bytes += candidates * output.BytesPerNeuron;
+        Profile?.Mark(Stage.DotProducts, _multiplications, _bytes, 2 * candidates);
         if (blend > 0f)
         {
             // The votes have done their work of election: their memory takes the scores.
@@ -236,11 +254,50 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         var best = new TopK(top);
         for (int i = 0; i < candidates; i++)
             best.Offer(_candidates.Pointer[i], logits[i], scores[i]);
-        _multiplications += (long)candidates * output.Inputs;
-        _bytes += candidates * output.BytesPerNeuron;
+        Profile?.Mark(Stage.TopK, _multiplications, _bytes, 0);
         if (probabilities && best.Count > 0)
-            best.SetProbabilities(output.Activation, 1f / FloatKernels.SumOfExponentials(scores, candidates, best.Max));
+        {
+            float max = best.Max, temperature = 1f, sum;
+            if (_layout.Calibration is { } calibration)
+            {
+                temperature = calibration.InverseTemperature;
+                for (int i = 0; i < candidates; i++)
+                    scores[i] *= temperature;
+                max *= temperature;
+                int samples = SampleRest(output, calibration, scale, candidates, ref max);
+                sum = FloatKernels.SumOfExponentials(scores, candidates, max) + FloatKernels.SumOfExponentials(_sampled.Pointer, samples, max);
+            }
+            else
+            {
+                sum = FloatKernels.SumOfExponentials(scores, candidates, max);
+            }
+            best.SetProbabilities(output.Activation, temperature, max, 1f / sum, _layout.Calibration?.Lsh);
+            Profile?.Mark(Stage.Probabilities, _multiplications, _bytes, 2 * (_layout.Calibration?.Neurons.Length ?? 0));
+        }
         return best.Count;
+    }
+
+    /// <summary>The weighed logits of the sampled neurons; <paramref name="max"/> rises to the largest.</summary>
+    private int SampleRest(NeuronLayer output, OutputCalibration calibration, float scale, int candidates, ref float max)
+    {
+        int samples = calibration.Neurons.Length;
+        fixed (int* neurons = calibration.Neurons)
+            output.Logits<TKernel>(_quantized.Pointer, scale, neurons, samples, _sampled.Pointer);
+        // Candidates count themselves, so as samples they count nothing.
+        for (int i = 0; i < candidates; i++)
+        {
+            int at = Array.BinarySearch(calibration.Neurons, _candidates.Pointer[i]);
+            if (at >= 0)
+                _sampled.Pointer[at] = -1e30f;
+        }
+        for (int i = 0; i < samples; i++)
+        {
+            _sampled.Pointer[i] = _sampled.Pointer[i] * calibration.InverseTemperature + calibration.LogWeights[i];
+            max = MathF.Max(max, _sampled.Pointer[i]);
+        }
+        _multiplications += (long)samples * output.Inputs;
+        _bytes += samples * output.BytesPerNeuron;
+        return samples;
     }
 
     private int Dense(NeuronLayer output, bool probabilities, Span<Prediction> top)
@@ -255,7 +312,11 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         {
             int count = Math.Min(Block, output.Outputs - first);
             output.Logits<TKernel>(_quantized.Pointer, scale, first, count, logits);
+            _multiplications += (long)count * output.Inputs;
+            _bytes += count * output.BytesPerNeuron;
+            Profile?.Mark(Stage.DotProducts, _multiplications, _bytes, 2);
             best.OfferAll(first, logits, count);
+            Profile?.Mark(Stage.TopK, _multiplications, _bytes, 0);
             if (needSum)
             {
                 if (best.Max > max)
@@ -264,12 +325,11 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
                     max = best.Max;
                 }
                 sum += FloatKernels.SumOfExponentials(logits, count, max);
+                Profile?.Mark(Stage.Probabilities, _multiplications, _bytes, 0);
             }
         }
-        _multiplications += (long)output.Outputs * output.Inputs;
-        _bytes += output.Outputs * output.BytesPerNeuron;
         if (probabilities && best.Count > 0)
-            best.SetProbabilities(output.Activation, 1f / sum);
+            best.SetProbabilities(output.Activation, 1f, best.Max, 1f / sum, _layout.Calibration?.Dense);
         return best.Count;
     }
 }

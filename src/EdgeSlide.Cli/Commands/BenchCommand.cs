@@ -20,6 +20,7 @@ internal static class BenchCommand
         Argument<string> data = CommonOptions.File(new Argument<string>("DATA") { Description = "Labelled examples as for eval; their labels are not used." });
         Option<int> queries = CommonOptions.Positive("--queries", "How many examples to take.", 2000, 1_000_000);
         Option<int> rounds = CommonOptions.Positive("--rounds", "How often each mode answers all of them.", 5, 10_000);
+        var profile = new Option<bool>("--profile") { Description = "Also show where the time, the multiplications and the memory traffic go, stage by stage." };
         Option<bool> json = CommonOptions.Json();
         Option<bool> noVerify = CommonOptions.NoVerify();
         var command = new Command("bench", """
@@ -30,14 +31,14 @@ internal static class BenchCommand
             CRCs mean equal outputs.
             """)
         {
-            model, data, queries, rounds, json, noVerify,
+            model, data, queries, rounds, profile, json, noVerify,
         };
         command.SetAction(parsed => Run(parsed.GetValue(model)!, parsed.GetValue(data)!, parsed.GetValue(queries), parsed.GetValue(rounds),
-            parsed.GetValue(json), !parsed.GetValue(noVerify)));
+            parsed.GetValue(profile), parsed.GetValue(json), !parsed.GetValue(noVerify)));
         return command;
     }
 
-    private static int Run(string modelPath, string dataPath, int queryCount, int rounds, bool json, bool verify)
+    private static int Run(string modelPath, string dataPath, int queryCount, int rounds, bool profile, bool json, bool verify)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
         using Predictor predictor = model.CreatePredictor();
@@ -57,6 +58,13 @@ internal static class BenchCommand
         {
             for (int i = 0; i < modes.Count; i++)
                 modes[(i + round) % modes.Count].Measure(predictor, queries, top, record: true);
+        }
+
+        // Rounds of their own: the clock's readings between stages would count in the times above.
+        for (int round = 0; profile && round < rounds; round++)
+        {
+            foreach (ModeResult mode in modes)
+                mode.MeasureStages(predictor, queries, top);
         }
 
         using var output = new OutputWriter();
@@ -80,7 +88,23 @@ internal static class BenchCommand
         output.Write($"\nfeatures from input: median {queries.FeaturizeMedianNs / 1000:F2} us a query\n");
         if (modes.Count == 2)
             output.Write($"hashing is {Speedup(modes):F1} times as fast as dense\n");
+        foreach (ModeResult mode in modes)
+        {
+            if (mode.Stages is not { } stages)
+                continue;
+            output.Write($"\n{mode.Name,-15}{"median us",10}{"share",8}{"mult.",12}{"bytes",12}{"places",9}\n");
+            double total = 0;
+            foreach (Stage stage in Enum.GetValues<Stage>())
+                total += stages.Nanoseconds(stage);
+            foreach (Stage stage in Enum.GetValues<Stage>())
+            {
+                if (stages.Nanoseconds(stage) > 0)
+                    output.Write($"{StageName(stage),-15}{stages.Nanoseconds(stage) / 1000,10:F3}{stages.Nanoseconds(stage) / total,8:P0}{stages.Multiplications(stage),12:F0}{stages.Bytes(stage),12:F0}{stages.Places(stage),9:F0}\n");
+            }
+        }
     }
+
+    private static string StageName(Stage stage) => JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.ToString());
 
     private static void WriteJson(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes)
     {
@@ -106,6 +130,20 @@ internal static class BenchCommand
             json.WriteNumber("bytes_mean", mode.BytesMean);
             json.WriteNumber("allocated_bytes_per_inference", mode.AllocatedPerInference);
             json.WriteString("output_crc32c", $"{mode.Crc:x8}");
+            if (mode.Stages is { } stages)
+            {
+                json.WriteStartObject("stages");
+                foreach (Stage stage in Enum.GetValues<Stage>())
+                {
+                    json.WriteStartObject(StageName(stage));
+                    json.WriteNumber("ns", stages.Nanoseconds(stage));
+                    json.WriteNumber("multiplications", stages.Multiplications(stage));
+                    json.WriteNumber("bytes", stages.Bytes(stage));
+                    json.WriteNumber("places", stages.Places(stage));
+                    json.WriteEndObject();
+                }
+                json.WriteEndObject();
+            }
             json.WriteEndObject();
         }
         json.WriteNumber("speedup", Speedup(modes));
@@ -127,6 +165,9 @@ internal static class BenchCommand
 
         public string Name => name;
 
+        /// <summary>Null until stages were measured.</summary>
+        public StageProfile? Stages { get; private set; }
+
         public double ActiveMean => _active / (double)_count;
 
         public double MultiplicationMean => _multiplications / (double)_count;
@@ -144,6 +185,18 @@ internal static class BenchCommand
                 Array.Sort(_ticks, 0, _count);
             _sorted = true;
             return _ticks[(int)((_count - 1) * fraction)] * 1e9 / Stopwatch.Frequency;
+        }
+
+        public void MeasureStages(Predictor predictor, QuerySet queries, Prediction[] top)
+        {
+            predictor.Mode = mode;
+            predictor.Engine.Profile = Stages ??= new StageProfile(capacity);
+            for (int query = 0; query < queries.Count; query++)
+            {
+                queries.Load(query, predictor.Engine.Features);
+                predictor.Run(top);
+            }
+            predictor.Engine.Profile = null;
         }
 
         public void Measure(Predictor predictor, QuerySet queries, Prediction[] top, bool record)

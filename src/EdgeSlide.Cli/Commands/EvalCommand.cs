@@ -76,13 +76,13 @@ internal static class EvalCommand
     private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, long examples, long empty, Tally? lsh, Tally dense)
     {
         output.Write($"{examples} examples, {dense.Metrics.Examples} with labels, {empty} with nothing that the model knows; {model.LabelCount} labels, kernel {predictor.Kernel}\n\n");
-        output.Write($"{"",-7}{"P@1",8}{"P@3",8}{"P@5",8}{"nDCG@3",8}{"nDCG@5",8}{"neurons",11}{"share",10}{"mult.",9}{"mean us",10}\n");
+        output.Write($"{"",-7}{"P@1",8}{"P@3",8}{"P@5",8}{"nDCG@3",8}{"nDCG@5",8}{"ECE",8}{"neurons",11}{"share",10}{"mult.",9}{"mean us",10}\n");
         foreach ((string name, Tally? tally) in new[] { ("lsh", lsh), ("dense", dense) })
         {
             if (tally is null)
                 continue;
             RankingMetrics m = tally.Metrics;
-            output.Write($"{name,-7}{m.PrecisionAt(1),8:F4}{m.PrecisionAt(3),8:F4}{m.PrecisionAt(5),8:F4}{m.NdcgAt(3),8:F4}{m.NdcgAt(5),8:F4}{tally.ActiveMean,11:F1}{tally.ActiveMean / model.LabelCount,10:P3}{tally.ShareOf(dense),9:P2}{tally.MicrosecondsMean,10:F2}\n");
+            output.Write($"{name,-7}{m.PrecisionAt(1),8:F4}{m.PrecisionAt(3),8:F4}{m.PrecisionAt(5),8:F4}{m.NdcgAt(3),8:F4}{m.NdcgAt(5),8:F4}{tally.Calibration.Expected,8:F4}{tally.ActiveMean,11:F1}{tally.ActiveMean / model.LabelCount,10:P3}{tally.ShareOf(dense),9:P2}{tally.MicrosecondsMean,10:F2}\n");
         }
     }
 
@@ -103,6 +103,11 @@ internal static class EvalCommand
                 json.WriteNumber($"p{k}", tally.Metrics.PrecisionAt(k));
             foreach (int k in new[] { 3, 5 })
                 json.WriteNumber($"ndcg{k}", tally.Metrics.NdcgAt(k));
+            if (tally.Calibration.Examples > 0)
+            {
+                json.WriteNumber("ece", tally.Calibration.Expected);
+                json.WriteNumber("log_loss", tally.Calibration.LogLoss);
+            }
             json.WriteNumber("active_neurons_mean", tally.ActiveMean);
             json.WriteNumber("active_fraction", tally.ActiveMean / model.LabelCount);
             json.WriteNumber("multiplications_mean", tally.MultiplicationMean);
@@ -122,7 +127,12 @@ internal static class EvalCommand
         private long _multiplications;
         private long _answered;
 
+        private const int MostCalibrated = 20_000;
+
         public RankingMetrics Metrics { get; } = new();
+
+        /// <summary>Of the first answers of the first examples.</summary>
+        public CalibrationError Calibration { get; } = new();
 
         public double ActiveMean => _active / (double)Math.Max(1, _answered);
 
@@ -146,6 +156,13 @@ internal static class EvalCommand
                 _multiplications += predictor.Cost.Multiplications;
             }
             Metrics.Add(top.AsSpan(0, count), labels);
+            if (count == 0 || labels.IsEmpty || Calibration.Examples >= MostCalibrated)
+                return;
+            // Again, because probabilities cost what the figures above leave out.
+            predictor.Probabilities = true;
+            predictor.Run(top);
+            predictor.Probabilities = false;
+            Calibration.Add(top[0].Probability, labels.Contains(top[0].Label));
         }
     }
 }

@@ -92,7 +92,7 @@ internal ref struct TokenReader(ReadOnlySpan<byte> text, TokenizerKind kind, ulo
             _position += length;
             if (IsPart(rune))
             {
-                running = Absorb(running, kind == TokenizerKind.Words ? Rune.ToLowerInvariant(rune) : rune);
+                running = Absorb(running, kind == TokenizerKind.Words ? UnicodeTables.ToLower(rune) : rune);
                 inside = true;
             }
             else if (inside)
@@ -111,9 +111,7 @@ internal ref struct TokenReader(ReadOnlySpan<byte> text, TokenizerKind kind, ulo
         return (uint)(ascii - 'A') <= 'Z' - 'A' ? (byte)(ascii | 0x20) : (byte)0;
     }
 
-    private readonly bool IsPart(Rune rune) => kind == TokenizerKind.Whitespace
-        || Rune.IsLetterOrDigit(rune) || Rune.GetUnicodeCategory(rune) is System.Globalization.UnicodeCategory.NonSpacingMark
-            or System.Globalization.UnicodeCategory.SpacingCombiningMark or System.Globalization.UnicodeCategory.EnclosingMark;
+    private readonly bool IsPart(Rune rune) => kind == TokenizerKind.Whitespace || UnicodeTables.IsPart(rune);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static ulong Absorb(ulong running, Rune rune)

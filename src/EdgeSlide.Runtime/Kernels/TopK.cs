@@ -1,3 +1,4 @@
+using EdgeSlide.Calibration;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using EdgeSlide.Model;
@@ -53,16 +54,16 @@ internal ref struct TopK(Span<Prediction> results)
         }
     }
 
-    /// <summary>Softmax of the scores given 1 / sum of e^(score - Max), or each logit's sigmoid.</summary>
-    public readonly void SetProbabilities(LayerActivation activation, float inverseSum)
+    /// <summary>Softmax of the scores given 1 / sum of e^(score * inverse temperature - max), mapped by the curve if there is one; or each logit's sigmoid.</summary>
+    public readonly void SetProbabilities(LayerActivation activation, float inverseTemperature, float max, float inverseSum, OutputCalibration.LogisticCurve? curve)
     {
-        float max = Max;
         for (int i = 0; i < Count; i++)
         {
             Prediction p = _results[i];
             float probability = activation switch
             {
-                LayerActivation.Softmax => StableMath.Exp(p.Score - max) * inverseSum,
+                LayerActivation.Softmax when curve is { } fitted => fitted.Apply(StableMath.Exp(p.Score * inverseTemperature - max) * inverseSum),
+                LayerActivation.Softmax => StableMath.Exp(p.Score * inverseTemperature - max) * inverseSum,
                 LayerActivation.Sigmoid => 1f / (1f + StableMath.Exp(-p.Logit)),
                 _ => float.NaN,
             };

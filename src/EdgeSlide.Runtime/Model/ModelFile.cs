@@ -43,6 +43,9 @@ internal sealed unsafe class ModelFile : IDisposable
 
     public string Path { get; }
 
+    /// <summary>Format version of the header.</summary>
+    public int Version { get; private set; }
+
     public long Length => _map.Length;
 
     /// <summary>In the order of their offsets, which the section table must keep.</summary>
@@ -126,10 +129,11 @@ internal sealed unsafe class ModelFile : IDisposable
         FileHeader header = *(FileHeader*)_map.Pointer;
         if (header.Magic != ModelFormat.Magic)
             throw Error(ModelError.NotAModel, "is not an .eslide model (wrong signature)");
-        if (header.Version != ModelFormat.Version)
-            throw Error(ModelError.UnsupportedVersion, $"has format version {header.Version}; this build reads version {ModelFormat.Version}");
+        if (header.Version is < ModelFormat.OldestVersion or > ModelFormat.Version)
+            throw Error(ModelError.UnsupportedVersion, $"has format version {header.Version}; this build reads versions {ModelFormat.OldestVersion} to {ModelFormat.Version}");
         if (header.HeaderChecksum != ModelWriter.HeaderChecksum(in header))
             throw Error(ModelError.DamagedHeader, "the header is damaged (checksum)");
+        Version = header.Version;
         if (header.QuantizationVersion != ModelFormat.QuantizationVersion)
             throw Error(ModelError.UnsupportedVersion, $"has quantization version {header.QuantizationVersion}; this build reads version {ModelFormat.QuantizationVersion}");
         if (header.FileLength != (ulong)_map.Length)

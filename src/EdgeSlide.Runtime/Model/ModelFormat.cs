@@ -7,7 +7,9 @@ internal static class ModelFormat
 {
     /// <summary>0x89 "ESLIDE" 0x0A: a high bit and a line feed, so that text-mode transfers are noticed at once.</summary>
     public const ulong Magic = 0x0A_45_44_49_4C_53_45_89;
-    public const ushort Version = 1;
+    public const ushort Version = 2;
+    /// <summary>Version 1 had no calibration; everything else is the same.</summary>
+    public const ushort OldestVersion = 1;
     public const ushort QuantizationVersion = 1;
     public const int HeaderSize = 64;
     public const int SectionEntrySize = 32;
@@ -40,6 +42,7 @@ internal enum SectionKind : uint
     HashPlanes = 'H' | ('A' << 8) | ('S' << 16) | ('H' << 24),
     BucketOffsets = 'B' | ('O' << 8) | ('F' << 16) | ('F' << 24),
     BucketEntries = 'B' | ('E' << 8) | ('N' << 16) | ('T' << 24),
+    Calibration = 'C' | ('A' << 8) | ('L' << 16) | ('I' << 24),
     LabelOffsets = 'L' | ('O' << 8) | ('F' << 16) | ('F' << 24),
     LabelText = 'L' | ('T' << 8) | ('X' << 16) | ('T' << 24),
 }
@@ -49,7 +52,7 @@ internal static class SectionKinds
     public static bool IsKnown(SectionKind kind) => kind is SectionKind.Provenance or SectionKind.Network
         or SectionKind.Featurizer or SectionKind.Vocabulary or SectionKind.FeatureWeights or SectionKind.Weights
         or SectionKind.Scales or SectionKind.Bias or SectionKind.Selector or SectionKind.HashPlanes
-        or SectionKind.BucketOffsets or SectionKind.BucketEntries or SectionKind.LabelOffsets or SectionKind.LabelText;
+        or SectionKind.BucketOffsets or SectionKind.BucketEntries or SectionKind.Calibration or SectionKind.LabelOffsets or SectionKind.LabelText;
 
     /// <summary>The kind as its four characters; unprintable ones as dots.</summary>
     public static string Code(SectionKind kind) => string.Create(4, (uint)kind, static (text, code) =>
@@ -115,7 +118,8 @@ internal struct NetworkHeader
 {
     public uint LayerCount;
     public uint LabelCount;
-    public uint Reserved0;
+    /// <summary>1 if the output layer has a CALI section.</summary>
+    public uint HasCalibration;
     public uint Reserved1;
     public ulong Reserved2;
     public ulong Reserved3;
@@ -146,6 +150,21 @@ internal struct SelectorHeader
     public uint Pays;
     public ulong Reserved0;
     public ulong Reserved1;
+}
+
+/// <summary>The CALI section: this header, then u32[samples] neurons, then f32[samples] logarithms of their weights.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 32)]
+internal struct CalibrationHeader
+{
+    public uint SampleCount;
+    public float LshSlope;
+    public float LshOffset;
+    public float DenseSlope;
+    public float DenseOffset;
+    /// <summary>After selection, scores and sampled logits are multiplied by this first.</summary>
+    public float InverseTemperature;
+    public uint Reserved1;
+    public uint Reserved2;
 }
 
 internal enum SourceKind : uint

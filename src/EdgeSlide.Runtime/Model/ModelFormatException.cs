@@ -51,6 +51,8 @@ public enum ModelError
     BadLabels,
     /// <summary>The provenance is not a JSON object.</summary>
     BadProvenance,
+    /// <summary>The calibration samples impossible neurons, or what it calibrates has no probabilities.</summary>
+    BadCalibration,
 }
 
 /// <summary>A model file that cannot be used. The message is one line and says what is wrong and where.</summary>

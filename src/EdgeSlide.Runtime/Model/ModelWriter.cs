@@ -45,7 +45,8 @@ internal static class ModelWriter
         var header = new FileHeader
         {
             Magic = ModelFormat.Magic,
-            Version = ModelFormat.Version,
+            // The oldest version that has all that the file holds, so that old readers read what they can.
+            Version = HasCalibration(sections) ? ModelFormat.Version : ModelFormat.OldestVersion,
             QuantizationVersion = ModelFormat.QuantizationVersion,
             SectionCount = (uint)table.Length,
             FileLength = (ulong)offset,
@@ -80,6 +81,16 @@ internal static class ModelWriter
 
     public static uint HeaderChecksum(in FileHeader header) =>
         Crc32C.Compute(MemoryMarshal.AsBytes(new ReadOnlySpan<FileHeader>(in header))[..(ModelFormat.HeaderSize - sizeof(uint))]);
+
+    private static bool HasCalibration(IReadOnlyList<SectionContent> sections)
+    {
+        foreach (SectionContent section in sections)
+        {
+            if (section.Kind == SectionKind.Calibration)
+                return true;
+        }
+        return false;
+    }
 
     /// <summary>The bytes of one fixed-size record followed by an array of records.</summary>
     public static byte[] Record<THeader, TItem>(in THeader header, ReadOnlySpan<TItem> items)

@@ -62,13 +62,13 @@ public sealed unsafe class TopKTests
         var top = new TopK(best);
         top.Offer(0, 1f, 2f);
         top.Offer(1, 0f, 1f);
-        top.SetProbabilities(LayerActivation.Softmax, 1f / (1f + (float)Math.Exp(-1)));
+        top.SetProbabilities(LayerActivation.Softmax, 1f, 2f, 1f / (1f + (float)Math.Exp(-1)), null);
         Assert.Equal(1.0, best[0].Probability + best[1].Probability, 5);
         Assert.Equal(Math.E, best[0].Probability / best[1].Probability, 4);
-        top.SetProbabilities(LayerActivation.Sigmoid, 1f);
+        top.SetProbabilities(LayerActivation.Sigmoid, 1f, 2f, 1f, null);
         Assert.Equal(1 / (1 + Math.Exp(-1)), best[0].Probability, 5);
         Assert.Equal(0.5, best[1].Probability, 5);
-        top.SetProbabilities(LayerActivation.Identity, 1f);
+        top.SetProbabilities(LayerActivation.Identity, 1f, 2f, 1f, null);
         Assert.True(float.IsNaN(best[0].Probability));
     }
 }

@@ -31,6 +31,7 @@ public sealed class CorruptionTests : IDisposable
         return
         [
             GoldenModelTests.Bytes,
+            GoldenModelTests.CalibratedBytes,
             TestNetwork.OfNumbers(FeaturizerKind.Dense, 20).WithLayers(random, [10, 70], 40, LayerActivation.Sigmoid).WithSelector(random, 6, true, true).WithSelector(random, 6, true, true, layer: 1).ToBytes(),
             TestNetwork.OfNumbers(FeaturizerKind.Sparse, 20).WithLayers(random, [], 40, LayerActivation.Identity).WithSelector(random, 6, true, false, blend: 1f).WithLabels().ToBytes(),
             TestNetwork.OfContext(12, 2, 5).WithLayers(random, [8], 12).WithSelector(random, 6, true, false).ToBytes(),
@@ -241,7 +242,7 @@ public sealed class CorruptionTests : IDisposable
             case ModelError.CannotOpen: path = _folder.File("missing.eslide"); break;
             case ModelError.TooShort: model = model[..63]; reseal = false; break;
             case ModelError.NotAModel: header.Magic ^= 1; break;
-            case ModelError.UnsupportedVersion: header.Version = 2; break;
+            case ModelError.UnsupportedVersion: header.Version = 3; break;
             case ModelError.DamagedHeader: header.Reserved1 = 5; break;
             case ModelError.WrongLength: model = model[..^64]; reseal = false; break;
             case ModelError.DamagedSectionTable: table[0].Offset ^= 64; reseal = false; break;
@@ -261,6 +262,10 @@ public sealed class CorruptionTests : IDisposable
             case ModelError.BadFeaturizer: ModelBytes.Section<FeaturizerRecord>(model, SectionKind.Featurizer)[0].MaxGram = 9; break;
             case ModelError.BadVocabulary: ModelBytes.Section<ulong>(model, SectionKind.Vocabulary).Replace(0ul, 1ul); break;
             case ModelError.BadLabels: ModelBytes.Section(model, SectionKind.LabelText)[0] = 0xFF; break;
+            case ModelError.BadCalibration:
+                model = GoldenModelTests.CalibratedBytes;
+                ModelBytes.Section<uint>(model, SectionKind.Calibration, 1)[8] = 60;
+                break;
             case ModelError.BadProvenance: ModelBytes.Section(model, SectionKind.Provenance)[0] = (byte)'['; break;
         }
         path ??= _folder.Write("model.eslide", reseal ? ModelBytes.Reseal(model, sections: error != ModelError.DamagedSection) : model);
@@ -273,7 +278,7 @@ public sealed class CorruptionTests : IDisposable
         { ModelError.CannotOpen, "no such file" },
         { ModelError.TooShort, "63 bytes are too few for a model's header" },
         { ModelError.NotAModel, "is not an .eslide model (wrong signature)" },
-        { ModelError.UnsupportedVersion, "has format version 2; this build reads version 1" },
+        { ModelError.UnsupportedVersion, "has format version 3; this build reads versions 1 to 2" },
         { ModelError.DamagedHeader, "the header's reserved bytes are not zero" },
         { ModelError.WrongLength, "has 13760 bytes where 13824 belong (cut short)" },
         { ModelError.DamagedSectionTable, "the section table is damaged (checksum)" },
@@ -294,6 +299,7 @@ public sealed class CorruptionTests : IDisposable
         { ModelError.BadVocabulary, "the vocabulary's hash table is inconsistent" },
         { ModelError.BadLabels, "a label is not plain UTF-8 text" },
         { ModelError.BadProvenance, "the provenance is not a JSON object" },
+        { ModelError.BadCalibration, "sampled neuron 0 is impossible" },
     };
 
     [Fact]

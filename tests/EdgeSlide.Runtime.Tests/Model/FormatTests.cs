@@ -90,7 +90,7 @@ public sealed class FormatTests : IDisposable
     [Fact]
     public void Reserved_bytes_of_the_network_are_zero()
     {
-        for (int at = 8; at < 32; at++)
+        for (int at = 12; at < 32; at++)
         {
             byte[] model = GoldenModelTests.Bytes;
             ModelBytes.Section(model, SectionKind.Network)[at] = 1;

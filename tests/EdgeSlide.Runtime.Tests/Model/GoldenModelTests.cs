@@ -37,6 +37,9 @@ public sealed class GoldenModelTests : IDisposable
         return network;
     }
 
+    /// <summary>The same with a calibration: a file of version 2.</summary>
+    internal static byte[] CalibratedBytes => Network().WithCalibration(new TestRandom(7)).ToBytes();
+
     [Fact]
     public void The_writer_reproduces_the_file_byte_for_byte()
     {

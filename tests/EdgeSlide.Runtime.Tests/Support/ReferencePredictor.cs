@@ -46,11 +46,26 @@ internal static class ReferencePredictor
         float[] logits = Logits(output, x, candidates);
         float blend = votes is null ? 0f : output.Selector!.Blend;
         float[] scores = [.. logits.Select((l, i) => blend > 0f ? l + blend * StableMath.Log2(votes![i]) : l)];
-        double max = scores.Max(), sum = scores.Sum(s => Math.Exp(s - max));
+        double temperature = 1, rest = 0, max = scores.Max();
+        Func<double, double> curve = share => share;
+        if (network.Calibration is { } calibration)
+        {
+            CalibrationHeader c = calibration.Header;
+            (double slope, double offset) = votes is null ? (c.DenseSlope, c.DenseOffset) : (c.LshSlope, c.LshOffset);
+            curve = share => 1 / (1 + Math.Exp(-(slope * Math.Log(Math.Clamp(share, 1e-6, 1 - 1e-6) / (1 - Math.Clamp(share, 1e-6, 1 - 1e-6))) + offset)));
+            if (votes is not null)
+            {
+                temperature = c.InverseTemperature;
+                (int Neuron, float LogWeight)[] others = [.. calibration.Samples.Where(s => !candidates.Contains(s.Neuron))];
+                float[] sampled = Logits(output, x, [.. others.Select(o => o.Neuron)]);
+                rest = others.Zip(sampled, (o, logit) => Math.Exp((logit * temperature) + o.LogWeight - (max * temperature))).Sum();
+            }
+        }
+        double sum = rest + scores.Sum(s => Math.Exp((s - max) * temperature));
         return [.. Enumerable.Range(0, candidates.Length)
             .Select(i => new ReferenceAnswer(candidates[i], logits[i], scores[i], output.Activation switch
             {
-                LayerActivation.Softmax => Math.Exp(scores[i] - max) / sum,
+                LayerActivation.Softmax => curve(Math.Exp((scores[i] - max) * temperature) / sum),
                 LayerActivation.Sigmoid => 1 / (1 + Math.Exp(-(double)logits[i])),
                 _ => double.NaN,
             }))

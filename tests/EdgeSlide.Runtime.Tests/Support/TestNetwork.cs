@@ -70,6 +70,9 @@ internal sealed class TestNetwork
 
     public string[]? Labels { get; set; }
 
+    /// <summary>The CALI section: parameters, then (neuron, log weight) ascending.</summary>
+    public (CalibrationHeader Header, (int Neuron, float LogWeight)[] Samples)? Calibration { get; set; }
+
     public string Provenance { get; set; } = """{"made_by":"a test"}""";
 
     public TestLayer Output => Layers[^1];
@@ -167,6 +170,22 @@ internal sealed class TestNetwork
         return this;
     }
 
+    /// <summary>Every n-th neuron is sampled, with random weights and curves.</summary>
+    public TestNetwork WithCalibration(TestRandom random, int every = 3)
+    {
+        (int, float)[] samples = [.. Enumerable.Range(0, Output.Outputs).Where(i => i % every == 1).Select(i => (i, random.Float(-1f, 3f)))];
+        Calibration = (new CalibrationHeader
+        {
+            SampleCount = (uint)samples.Length,
+            LshSlope = random.Float(0.3f, 2f),
+            LshOffset = random.Float(-1f, 1f),
+            DenseSlope = random.Float(0.3f, 2f),
+            DenseOffset = random.Float(-1f, 1f),
+            InverseTemperature = random.Float(0.1f, 1f),
+        }, samples);
+        return this;
+    }
+
     public TestNetwork WithLabels()
     {
         Labels = [.. Enumerable.Range(0, Output.Outputs).Select(i => i % 5 == 4 ? $"étiquette {i}" : $"label {i}")];
@@ -179,7 +198,7 @@ internal sealed class TestNetwork
         FeaturizerRecord featurizer = Featurizer;
         featurizer.VocabularySlots = (uint)(Vocabulary?.Length ?? 0);
         featurizer.HasFeatureWeights = FeatureWeights is null ? 0u : 1u;
-        var header = new NetworkHeader { LayerCount = (uint)Layers.Count, LabelCount = (uint)Output.Outputs };
+        var header = new NetworkHeader { LayerCount = (uint)Layers.Count, LabelCount = (uint)Output.Outputs, HasCalibration = Calibration is null ? 0u : 1u };
         LayerRecord[] records = [.. Layers.Select(l => new LayerRecord
         {
             RowOrder = l.Order,
@@ -218,6 +237,12 @@ internal sealed class TestNetwork
         {
             if (Layers[i].Selector is { } selector)
                 AddSelector(sections, i, selector);
+        }
+        if (Calibration is { } calibration)
+        {
+            CalibrationHeader parameters = calibration.Header;
+            sections.Add(new SectionContent(SectionKind.Calibration, Layers.Count - 1, 0, ModelWriter.Record<CalibrationHeader, byte>(in parameters,
+                [.. MemoryMarshal.AsBytes(calibration.Samples.Select(s => s.Neuron).ToArray().AsSpan()), .. MemoryMarshal.AsBytes(calibration.Samples.Select(s => s.LogWeight).ToArray().AsSpan())])));
         }
         if (Labels is not null)
             sections.AddRange(LabelNames.ToSections(Labels));

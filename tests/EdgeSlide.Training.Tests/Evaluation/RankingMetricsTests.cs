@@ -41,7 +41,7 @@ public sealed class RankingMetricsTests
         Dataset data = Generated.Topics(rows: 1000, features: 50, labels: 20);
         int count = data.LabelIds.Count(label => label == 3);
         double c = (Math.Log(1000) - 1) * Math.Pow(2.5, 0.55);
-        Assert.Equal(1 + (c * Math.Exp(-0.55 * Math.Log(count + 1.5))), RankingMetrics.InversePropensities(data)[3], 1e-4);
+        Assert.Equal(1 + (c * Math.Exp(-0.55 * Math.Log(count + 1.5))), LabelFrequencies.Of(data).InversePropensities()[3], 1e-4);
     }
 
     [Fact]

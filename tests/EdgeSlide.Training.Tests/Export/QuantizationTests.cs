@@ -87,12 +87,15 @@ public sealed class QuantizationTests : IDisposable
     {
         TextDataset rows = Samples.Text(["one two", "two three", "three one"]);
         Featurizer featurizer = FeaturizerFit.Fit(rows, new FeatureOptions { Idf = true });
-        var model = new TrainedModel(Samples.Network(4, featurizer.FeatureCount, 5, 7, 3), featurizer, ["a", "b", "c"], true, new TrainingRecord { Data = "d", Epochs = 3 });
+        var model = new TrainedModel(Samples.Network(4, featurizer.FeatureCount, 5, 7, 3), featurizer, ["a", "b", "c"], true, new TrainingRecord { Data = "d", Epochs = 3 })
+        { Frequencies = new LabelFrequencies(9, [4, 0, 7]) };
         string path = Path.Combine(_folder, "net.esnet");
         model.Save(path);
         TrainedModel loaded = TrainedModel.Load(path);
         Assert.Equal(model.Record, loaded.Record);
         Assert.Equal(model.Labels, loaded.Labels);
+        Assert.Equal(9, loaded.Frequencies!.Rows);
+        Assert.Equal([4, 0, 7], loaded.Frequencies.Counts.ToArray());
         for (int i = 0; i < 3; i++)
         {
             Assert.Equal(model.Network.Layers[i].Weights, loaded.Network.Layers[i].Weights);

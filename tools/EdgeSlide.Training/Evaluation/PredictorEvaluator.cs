@@ -8,7 +8,7 @@ namespace EdgeSlide.Training.Evaluation;
 internal static class PredictorEvaluator
 {
     /// <summary>Accuracy of a mode on the rows [0, limit), on all cores.</summary>
-    public static RankingMetrics Evaluate(EdgeSlideModel model, Dataset data, PredictionMode mode, float[]? inversePropensity, int limit = int.MaxValue)
+    public static RankingMetrics Evaluate(EdgeSlideModel model, Dataset data, PredictionMode mode, float[]? inversePropensity, int limit = int.MaxValue, DecileMetrics? deciles = null)
     {
         int rows = Math.Min(limit, data.RowCount);
         int k = Math.Min(5, model.LabelCount);
@@ -26,7 +26,7 @@ internal static class PredictorEvaluator
             }
             return local;
         }, local => local.Predictor.Dispose());
-        var metrics = new RankingMetrics([1, 3, 5], inversePropensity);
+        var metrics = new RankingMetrics([1, 3, 5], inversePropensity, deciles);
         for (int row = 0; row < rows; row++)
             metrics.Add(ranked.AsSpan(row * k, k), data.RowLabels(row));
         return metrics;
@@ -58,7 +58,7 @@ internal static class PredictorEvaluator
         return (Median(times[0]), Median(times[1]));
     }
 
-    private static void Load(Dataset data, int row, FeatureVector features)
+    public static void Load(Dataset data, int row, FeatureVector features)
     {
         features.Clear();
         ReadOnlySpan<int> ids = data.RowFeatures(row);

@@ -21,16 +21,19 @@ public sealed class RankingMetrics
     private readonly double[] _gain;
     private readonly double[] _weighted;
     private readonly double[] _weightedBest;
+    private readonly DecileMetrics? _deciles;
 
     /// <param name="ks">Cut-offs, for example 1, 3, 5.</param>
-    /// <param name="inversePropensity">[labels] weights from <see cref="InversePropensities"/>, or null if PSP is not wanted.</param>
-    public RankingMetrics(IReadOnlyList<int> ks, float[]? inversePropensity = null)
+    /// <param name="inversePropensity">[labels] weights from <see cref="LabelFrequencies.InversePropensities"/>, or null if PSP is not wanted.</param>
+    /// <param name="deciles">Receives the same rows; null if accuracy by label frequency is not wanted.</param>
+    public RankingMetrics(IReadOnlyList<int> ks, float[]? inversePropensity = null, DecileMetrics? deciles = null)
     {
         ArgumentNullException.ThrowIfNull(ks);
         _ks = [.. ks];
         foreach (int k in _ks)
             ArgumentOutOfRangeException.ThrowIfLessThan(k, 1, nameof(ks));
         _inversePropensity = inversePropensity;
+        _deciles = deciles;
         _hits = new double[_ks.Length];
         _gain = new double[_ks.Length];
         _weighted = new double[_ks.Length];
@@ -52,6 +55,7 @@ public sealed class RankingMetrics
         if (labels.IsEmpty)
             return;
         Rows++;
+        _deciles?.Add(ranked, labels);
         Span<float> best = labels.Length <= 256 ? stackalloc float[labels.Length] : new float[labels.Length];
         if (_inversePropensity is not null)
         {
@@ -88,23 +92,6 @@ public sealed class RankingMetrics
         ArgumentNullException.ThrowIfNull(data);
         for (int row = 0; row < top.Rows; row++)
             Add(top.RowLabels(row), data.RowLabels(first + row));
-    }
-
-    /// <summary>
-    /// 1 / p(label) = 1 + C (n + B)^-A with n the label's training rows of N and C = (ln N - 1) (B + 1)^A
-    /// (Jain et al. 2016; A = 0.55, B = 1.5 is their choice for data without better knowledge).
-    /// </summary>
-    public static float[] InversePropensities(Dataset training, double a = 0.55, double b = 1.5)
-    {
-        ArgumentNullException.ThrowIfNull(training);
-        int[] counts = new int[training.LabelCount];
-        foreach (int label in training.LabelIds)
-            counts[label]++;
-        double c = (Math.Log(training.RowCount) - 1) * Math.Pow(b + 1, a);
-        float[] inverse = new float[counts.Length];
-        for (int label = 0; label < inverse.Length; label++)
-            inverse[label] = (float)(1 + (c * Math.Pow(counts[label] + b, -a)));
-        return inverse;
     }
 
     private int At(int k)

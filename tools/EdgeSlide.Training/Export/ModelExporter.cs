@@ -3,6 +3,7 @@ using EdgeSlide.Features;
 using EdgeSlide.Hashing;
 using EdgeSlide.Layers;
 using EdgeSlide.Model;
+using EdgeSlide.Training.Calibration;
 using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Quantization;
 using EdgeSlide.Training.Tables;
@@ -65,7 +66,7 @@ internal sealed class QuantizedNetwork
 internal static class ModelExporter
 {
     public static void Write(string path, QuantizedNetwork network, Featurizer featurizer, IReadOnlyList<ExportedSelector> selectors,
-        IReadOnlyList<string>? labelNames, byte[] provenanceJson)
+        IReadOnlyList<string>? labelNames, byte[] provenanceJson, FittedCalibration? calibration = null)
     {
         var sections = new List<SectionContent> { new(SectionKind.Provenance, 0, 0, provenanceJson) };
         IReadOnlyList<NetworkLayer> layers = network.Source.Layers;
@@ -82,7 +83,7 @@ internal static class ModelExporter
                 HasSelector = selectors.Any(s => s.Layer == i) ? 1u : 0u,
             };
         }
-        var header = new NetworkHeader { LayerCount = (uint)records.Length, LabelCount = (uint)network.Source.OutputCount };
+        var header = new NetworkHeader { LayerCount = (uint)records.Length, LabelCount = (uint)network.Source.OutputCount, HasCalibration = calibration is null ? 0u : 1u };
         sections.Add(new SectionContent(SectionKind.Network, 0, 0, ModelWriter.Record<NetworkHeader, LayerRecord>(in header, records)));
         sections.AddRange(featurizer.ToSections());
         for (int i = 0; i < records.Length; i++)
@@ -104,6 +105,12 @@ internal static class ModelExporter
         }
         foreach (ExportedSelector selector in selectors)
             AddSelector(sections, selector);
+        if (calibration is not null)
+        {
+            CalibrationHeader calibrated = calibration.Header;
+            sections.Add(new SectionContent(SectionKind.Calibration, records.Length - 1, 0,
+                ModelWriter.Record<CalibrationHeader, byte>(in calibrated, [.. MemoryMarshal.AsBytes(calibration.Neurons.AsSpan()), .. MemoryMarshal.AsBytes(calibration.LogWeights.AsSpan())])));
+        }
         if (labelNames is not null)
             sections.AddRange(LabelNames.ToSections(labelNames));
         ModelWriter.Write(path, sections);

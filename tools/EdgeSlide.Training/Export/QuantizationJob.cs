@@ -1,7 +1,9 @@
 using System.Text.Json;
 using EdgeSlide.Model;
+using EdgeSlide.Training.Calibration;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Quantization;
 using EdgeSlide.Training.Tables;
 
@@ -20,7 +22,7 @@ internal sealed record Accuracy(double P1, double P3, double P5, double Ndcg5, d
 /// <param name="Pays">Whether auto mode uses hashing.</param>
 internal sealed record QuantizationReport(
     IReadOnlyList<QuantizationError> Layers, Accuracy? Fp32Dense, Accuracy? Int8Dense, Accuracy? Int8Lsh,
-    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes);
+    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, FittedCalibration? Calibration = null);
 
 /// <summary>From a trained network to a device model: INT8 rows, frozen tables, blend, measured break-even, one file.</summary>
 internal static class QuantizationJob
@@ -41,7 +43,7 @@ internal static class QuantizationJob
         ExportedSelector selector = SelectorBuilder.Build(model.Network, train, options, cancel);
         IReadOnlyList<string>? labels = model.HasLabelNames ? model.Labels : null;
         void Write(QuantizationReport? report) =>
-            ModelExporter.Write(path, quantized, model.Featurizer, [selector], labels, Provenance(model, options, report));
+            ModelExporter.Write(path, quantized, model.Featurizer, [selector], labels, Provenance(model, options, report), report?.Calibration);
 
         stage?.Invoke("choosing the vote blend and measuring");
         Write(null);
@@ -50,6 +52,13 @@ internal static class QuantizationJob
         cancel.ThrowIfCancellationRequested();
         QuantizationReport report = Measure(path, model, quantized, selector, train, held);
         selector = selector with { Pays = report.Pays };
+        if (held is { RowCount: > 0 } && model.Network.Layers[^1].Activation == Activation.Softmax)
+        {
+            stage?.Invoke("calibrating probabilities");
+            using EdgeSlideModel uncalibrated = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = selector.VoteBlend });
+            int samples = CalibrationFit.DefaultSamples(model.Network.OutputCount);
+            report = report with { Calibration = CalibrationFit.Fit(uncalibrated, held, samples, seed: 1, cancel) };
+        }
         stage?.Invoke("writing the model");
         Write(report);
         return report with { ModelBytes = new FileInfo(path).Length };
@@ -78,7 +87,7 @@ internal static class QuantizationJob
         Accuracy? fp32 = null, int8Dense = null, int8Lsh = null;
         if (held is not null)
         {
-            float[] propensity = RankingMetrics.InversePropensities(train);
+            float[] propensity = LabelFrequencies.Of(train).InversePropensities();
             using var scorer = new DenseScorer(trained.Network);
             var reference = new RankingMetrics([1, 3, 5], propensity);
             reference.Add(scorer.Score(held, Math.Min(5, held.LabelCount)), held);

@@ -4,6 +4,7 @@ using System.Text.Json;
 using EdgeSlide.Features;
 using EdgeSlide.IO;
 using EdgeSlide.Model;
+using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Networks;
 
 namespace EdgeSlide.Training.Export;
@@ -33,7 +34,10 @@ internal sealed record TrainingRecord
 internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IReadOnlyList<string> Labels, bool HasLabelNames, TrainingRecord Record)
 {
     private const ulong Magic = 0x0A_54_45_4E_53_45_4C_89;
-    private const int Version = 1;
+    private const int Version = 2;
+
+    /// <summary>How often each label occurred in training; unknown for files of version 1.</summary>
+    public LabelFrequencies? Frequencies { get; init; }
 
     public void Save(string path) => WholeFile.Write(path, stream =>
     {
@@ -46,6 +50,8 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
         output.Value(Featurizer.Record);
         output.Bytes(FeaturizerBytes(SectionKind.Vocabulary));
         output.Bytes(FeaturizerBytes(SectionKind.FeatureWeights));
+        output.Value(Frequencies?.Rows ?? 0);
+        output.Bytes(MemoryMarshal.AsBytes(Frequencies is null ? default : Frequencies.Counts));
         output.Value(Network.Layers.Count);
         foreach (NetworkLayer layer in Network.Layers)
         {
@@ -66,8 +72,8 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
         if (input.Value<ulong>() != Magic)
             throw new ModelFormatException(ModelError.NotAModel, $"{path}: is not an .esnet network (wrong signature)");
         int version = input.Value<int>();
-        if (version != Version)
-            throw new ModelFormatException(ModelError.UnsupportedVersion, $"{path}: has version {version}; this build reads version {Version}");
+        if (version is < 1 or > Version)
+            throw new ModelFormatException(ModelError.UnsupportedVersion, $"{path}: has version {version}; this build reads versions 1 to {Version}");
         input.VerifyChecksum();
         TrainingRecord record = JsonSerializer.Deserialize<TrainingRecord>(input.Bytes())!;
         string[] labels = JsonSerializer.Deserialize<string[]>(input.Bytes())!;
@@ -75,6 +81,13 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
         FeaturizerRecord featurizer = input.Value<FeaturizerRecord>();
         ulong[] slots = MemoryMarshal.Cast<byte, ulong>(input.Bytes()).ToArray();
         float[] weights = MemoryMarshal.Cast<byte, float>(input.Bytes()).ToArray();
+        LabelFrequencies? frequencies = null;
+        if (version >= 2)
+        {
+            int rows = input.Value<int>();
+            int[] counts = MemoryMarshal.Cast<byte, int>(input.Bytes()).ToArray();
+            frequencies = counts.Length == labels.Length ? new LabelFrequencies(rows, counts) : null;
+        }
         var layers = new NetworkLayer[input.Value<int>()];
         for (int i = 0; i < layers.Length; i++)
         {
@@ -83,7 +96,8 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
             input.Raw(MemoryMarshal.AsBytes(layers[i].Bias.AsSpan()));
         }
         return new TrainedModel(new Network(layers), Featurizer.Create(featurizer, slots.Length == 0 ? null : slots, weights.Length == 0 ? null : weights),
-            labels, hasNames, record);
+            labels, hasNames, record)
+        { Frequencies = frequencies };
     }
 
     private ReadOnlySpan<byte> FeaturizerBytes(SectionKind kind) =>

@@ -88,7 +88,7 @@ internal static class DemoCommand
         SideBySide result = Screen.Stages(stage =>
         {
             stage("measuring with the device binary");
-            return SideBySide.Measure(network, new LoadedRows(corpus.Test).Featurize(network.Featurizer), model, test, binary, cancel);
+            return SideBySide.Measure(network, new LoadedRows(corpus.Test).Featurize(network.Featurizer), network.Frequencies, model, test, binary, cancel);
         });
         result.Print();
         Screen.Say($"done in {clock.Elapsed.TotalSeconds:F0} s; ask on: echo \"a chess program\" | {Path.Combine(folder, "device", "edgeslide")} predict {model}");

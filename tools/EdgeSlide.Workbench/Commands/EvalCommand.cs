@@ -13,7 +13,7 @@ internal static class EvalCommand
 {
     private static readonly Argument<string> NetworkFile = new("NETWORK") { Description = "An .esnet file from train." };
     private static readonly Argument<string> Test = new("TEST") { Description = "Held-out rows." };
-    private static readonly Option<string?> Train = new("--data") { Description = "The training rows, for propensity-scored precision (PSP@k)." };
+    private static readonly Option<string?> Train = new("--data") { Description = "The training rows, for propensity-scored precision (PSP@k) and accuracy by label frequency; only needed for networks from before version 0.2, which do not know their labels' frequencies." };
     private static readonly Option<string?> Model = new("--model") { Description = "The .eslide model made of NETWORK: print FP32 dense, INT8 dense and INT8 LSH side by side, the latter two measured with the device binary." };
     private static readonly Option<string?> Binary = new("--binary") { Description = "The device binary for --model; published from the source tree if not given." };
     private static readonly Option<bool> Json = new("--json") { Description = "Print JSON instead of text." };
@@ -34,6 +34,7 @@ internal static class EvalCommand
         string? trainPath = parsed.GetValue(Train);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [testPath] : [testPath, trainPath], network.Labels);
         Dataset test = QuantizeCommand.Featurize(network, files[0]);
+        LabelFrequencies? frequencies = trainPath is null ? network.Frequencies : LabelFrequencies.Of(QuantizeCommand.Featurize(network, files[1]));
         if (parsed.GetValue(Model) is { } modelPath)
         {
             DeviceBinary binary = parsed.GetValue(Binary) is { } path
@@ -46,7 +47,7 @@ internal static class EvalCommand
             SideBySide result = Screen.Stages(stage =>
             {
                 stage("measuring");
-                return SideBySide.Measure(network, test, modelPath, testPath, binary, cancel);
+                return SideBySide.Measure(network, test, frequencies, modelPath, testPath, binary, cancel);
             });
             if (parsed.GetValue(Json))
                 System.Console.WriteLine(result.ToJson());
@@ -54,11 +55,10 @@ internal static class EvalCommand
                 result.Print();
             return Task.FromResult(ExitCodes.Ok);
         }
-        float[]? propensity = trainPath is null ? null : RankingMetrics.InversePropensities(QuantizeCommand.Featurize(network, files[1]));
-        var metrics = new RankingMetrics([1, 3, 5], propensity);
+        var metrics = new RankingMetrics([1, 3, 5], frequencies?.InversePropensities());
         using (var scorer = new DenseScorer(network.Network))
             metrics.Add(scorer.Score(test, Math.Min(5, test.LabelCount)), test);
-        Print(metrics, propensity is not null, parsed.GetValue(Json));
+        Print(metrics, frequencies is not null, parsed.GetValue(Json));
         return Task.FromResult(ExitCodes.Ok);
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
@@ -105,6 +106,8 @@ internal static class QuantizeCommand
                 accuracy.AddRow(name, $"{a!.P1:F4}", $"{a.P3:F4}", $"{a.P5:F4}", $"{a.Ndcg5:F4}", $"{a.Psp1:F4}", $"{a.Psp5:F4}");
             Screen.Output.Write(accuracy);
         }
+        if (report.Calibration is { } calibration)
+            Screen.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"probabilities: {calibration.Neurons.Length} sampled neurons estimate the softmax's sum to {calibration.LogPartitionError:F3} (ln; the candidates alone miss {calibration.LogPartitionErrorWithout:F3}); calibration error on held-out rows {calibration.EceLsh:F4} with hashing, {calibration.EceDense:F4} densely"));
         Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}");
         Screen.Output.WriteLine($"wrote {path} ({report.ModelBytes:N0} bytes)");
     }

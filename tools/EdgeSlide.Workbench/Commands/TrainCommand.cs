@@ -4,6 +4,7 @@ using System.Reflection;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Featurization;
 using EdgeSlide.Training.Training;
@@ -128,7 +129,8 @@ internal static class TrainCommand
             TrainingSeconds = result.Elapsed.TotalSeconds,
             Epochs = result.BestEpoch,
             Options = commandLine,
-        });
+        })
+        { Frequencies = LabelFrequencies.Of(rows) };
     }
 
     /// <summary>The command line for the provenance, without the folders of whoever trained.</summary>
