@@ -5,6 +5,7 @@ using System.Text.Json;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Featurization;
 using EdgeSlide.Training.Slide;
@@ -65,7 +66,8 @@ internal static class SlideCommand
                 TrainingSeconds = result.Seconds,
                 Epochs = options.Epochs,
                 Options = string.Join(' ', parsed.Tokens.Select(t => t.Value.Contains('/') ? Path.GetFileName(t.Value) : t.Value)),
-            }).Save(parsed.GetValue(output)!);
+            })
+            { Frequencies = LabelFrequencies.Of(rows) }.Save(parsed.GetValue(output)!);
             SlideScore? score = testPath is null ? null : trainer.Evaluate(files[1].Featurize(featurizer));
             Print(parsed.GetValue(json), [
                 ("seconds", result.Seconds), ("loss", result.Loss), ("train_products_per_row", result.TrainingProducts),
