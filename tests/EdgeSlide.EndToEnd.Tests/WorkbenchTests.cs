@@ -56,7 +56,23 @@ public sealed class WorkbenchTests : IDisposable
         Assert.Equal(scores[0], scores[2]);
     }
 
+    [Fact]
+    public void A_network_trained_by_hashing_weights_answers_like_any_other()
+    {
+        _shell.Write("train.tsv", Colours(3000, 1));
+        _shell.Write("test.tsv", Colours(500, 2));
+        JsonElement trained = JsonDocument.Parse(Run("slide train train.tsv --out s.esnet --min-count 1 --hidden 32 --active 1,0.5 --epochs 4 --tables 20 --threads 1 --test test.tsv --json").Output).RootElement;
+        double hashed = trained.GetProperty("p1_hashed").GetDouble();
+        Assert.True(hashed > 0.6, $"P@1 {hashed} with half of the output neurons, found by hashing");
+        JsonElement all = JsonDocument.Parse(Run("eval s.esnet test.tsv --json").Output).RootElement;
+        Assert.True(all.GetProperty("p1").GetDouble() > 0.8, all.GetRawText());
+        Assert.True(all.GetProperty("psp1").GetDouble() > 0.5, all.GetRawText());
+    }
+
     [Theory]
+    [InlineData("slide sweep nowhere.csv", 4, "nowhere.csv: no such file")]
+    [InlineData("slide sweep --task convex --methods magic", 2, "'magic' is none of")]
+    [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
     [InlineData("train bad.txt", 4, "bad.txt:2:")]
     [InlineData("train train.tsv --epochs 0", 2, "epochs must be positive")]

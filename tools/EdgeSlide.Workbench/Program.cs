@@ -22,6 +22,8 @@ var root = new RootCommand("""
     QuantizeCommand.Create(),
     EvalCommand.Create(),
     DataCommand.Create(),
+    SlideCommand.Create(),
+    ImportCommand.Create(),
     DemoCommand.Create(),
 };
 

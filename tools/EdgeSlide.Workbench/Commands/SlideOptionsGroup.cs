@@ -1,0 +1,84 @@
+using System.CommandLine;
+using System.Globalization;
+using EdgeSlide.Training.Slide;
+
+namespace EdgeSlide.Workbench.Commands;
+
+/// <summary>The knobs of SLIDE that its users know, under their own names.</summary>
+internal sealed class SlideOptionsGroup(SlideOptions defaults)
+{
+    private readonly Option<string> _hidden = DataOptions.Value("--hidden", "Widths of the hidden layers.", string.Join(',', defaults.Hidden));
+    private readonly Option<string> _family = DataOptions.Choice("--family", "Hash family: simhash, hadamard (SimHash by fast transforms), srp (sparse random projection), wta, dwta, minhash.",
+        Families.First(f => f.Value == defaults.Family).Key, [.. Families.Keys]);
+    private readonly Option<int> _k = DataOptions.Value("--k", "Hash codes per table (K).", defaults.K);
+    private readonly Option<int> _l = DataOptions.Value("--tables", "Hash tables (L).", defaults.L);
+    private readonly Option<int> _range = DataOptions.Value("--range-pow", "2 to this power are the buckets of a table.", defaults.RangePow);
+    private readonly Option<int> _bucket = DataOptions.Value("--bucket-size", "The most neurons in a bucket.", defaults.BucketSize);
+    private readonly Option<string> _policy = DataOptions.Choice("--policy", "What a full bucket does: fifo forgets the oldest, reservoir keeps a uniform sample.", "fifo", "fifo", "reservoir");
+    private readonly Option<string> _sampling = DataOptions.Choice("--sampling", "vanilla: tables in random order; topk: most collisions; threshold: at least --threshold collisions.", "topk", "vanilla", "topk", "threshold");
+    private readonly Option<int> _threshold = DataOptions.Value("--threshold", "Collisions that --sampling threshold asks for.", defaults.Threshold);
+    private readonly Option<bool> _plain = new("--no-mips") { Description = "Hash weights as they are, without centring them and making them equally long." };
+    private readonly Option<int> _rebuild = DataOptions.Value("--rebuild", "Rows before the first rebuild of the tables.", defaults.RebuildRows);
+    private readonly Option<double> _growth = DataOptions.Value("--rebuild-growth", "Each gap between rebuilds is this many times the last.", defaults.RebuildGrowth);
+    private readonly Option<string> _optimizer = DataOptions.Choice("--optimizer", "The update rule.", "adam", "adam", "sgd");
+    private readonly Option<float> _rate = DataOptions.Value("--learning-rate", "Step size; falls linearly to a twentieth.", defaults.LearningRate);
+    private readonly Option<int> _epochs = DataOptions.Value("--epochs", "Passes over the data.", defaults.Epochs);
+    private readonly Option<int> _threads = DataOptions.Value("--threads", "Threads that update without locks; 0 uses all cores. 1 makes a run repeatable.", 0);
+    private readonly Option<int> _seed = DataOptions.Value("--seed", "Seed of every random choice.", 1);
+
+    private static readonly Dictionary<string, HashFamilyKind> Families = new()
+    {
+        ["simhash"] = HashFamilyKind.SimHash,
+        ["hadamard"] = HashFamilyKind.Hadamard,
+        ["srp"] = HashFamilyKind.SparseProjection,
+        ["wta"] = HashFamilyKind.Wta,
+        ["dwta"] = HashFamilyKind.DensifiedWta,
+        ["minhash"] = HashFamilyKind.MinHash,
+    };
+
+    public void AddTo(Command command)
+    {
+        foreach (Option option in new Option[]
+        {
+            _hidden, _family, _k, _l, _range, _bucket, _policy, _sampling, _threshold, _plain, _rebuild, _growth, _optimizer, _rate, _epochs, _threads, _seed,
+        })
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    public SlideOptions Read(ParseResult parsed) => new()
+    {
+        Hidden = [.. Numbers(parsed, _hidden, double.MaxValue).Select(w => (int)Math.Min(w, int.MaxValue))],
+        Family = Families[parsed.GetValue(_family)!],
+        K = parsed.GetValue(_k),
+        L = parsed.GetValue(_l),
+        RangePow = parsed.GetValue(_range),
+        BucketSize = parsed.GetValue(_bucket),
+        Policy = parsed.GetValue(_policy) == "fifo" ? BucketPolicy.Fifo : BucketPolicy.Reservoir,
+        Sampling = parsed.GetValue(_sampling) switch { "vanilla" => Sampling.Vanilla, "topk" => Sampling.TopK, _ => Sampling.HardThreshold },
+        Threshold = parsed.GetValue(_threshold),
+        Mips = !parsed.GetValue(_plain),
+        RebuildRows = parsed.GetValue(_rebuild),
+        RebuildGrowth = parsed.GetValue(_growth),
+        Optimizer = parsed.GetValue(_optimizer) == "sgd" ? Optimizer.Sgd : Optimizer.Adam,
+        LearningRate = parsed.GetValue(_rate),
+        Epochs = parsed.GetValue(_epochs),
+        Threads = parsed.GetValue(_threads),
+        Seed = (ulong)parsed.GetValue(_seed),
+    };
+
+    /// <summary>A list of positive numbers, up to <paramref name="most"/>.</summary>
+    public static double[] Numbers(ParseResult parsed, Option<string> option, double most)
+    {
+        string text = parsed.GetValue(option)!;
+        var numbers = new List<double>();
+        foreach (string part in text.Split(','))
+        {
+            if (!double.TryParse(part, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number) || !(number > 0 && number <= most))
+                throw new CommandException(ExitCodes.Usage, $"{option.Name} {text}: not a list of positive numbers{(most < double.MaxValue ? $" up to {most}" : "")}");
+            numbers.Add(number);
+        }
+        return [.. numbers];
+    }
+}
