@@ -55,10 +55,11 @@ public sealed class QuantizationTests : IDisposable
     }
 
     [Theory]
-    [InlineData(true, 0)]
-    [InlineData(false, 24)]
-    [InlineData(true, 4)]
-    public void A_quantized_model_with_hashing_answers_as_well_as_its_network(bool featureBuckets, int hiddenTables)
+    [InlineData(true, 0, 0)]
+    [InlineData(false, 24, 0)]
+    [InlineData(true, 4, 0)]
+    [InlineData(true, 0, 0.1)]
+    public void A_quantized_model_with_hashing_answers_as_well_as_its_network(bool featureBuckets, int hiddenTables, double tableShare)
     {
         Dataset train = Samples.Learnable(1, 4000, 4000, 400), held = Samples.Learnable(2, 800, 4000, 400);
         TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 12, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
@@ -68,7 +69,7 @@ public sealed class QuantizationTests : IDisposable
         QuantizationReport report = QuantizationJob.Run(model, train, held, new SelectorOptions
         {
             Budget = 16, BucketSize = 16, FeatureBuckets = featureBuckets, HiddenTables = hiddenTables, HiddenBits = 8,
-        }, path);
+        }, new StorageOptions { TableShare = tableShare }, path);
 
         Assert.True(report.Fp32Dense!.P1 > 0.8, $"the network itself only reaches {report.Fp32Dense.P1}");
         Assert.InRange(report.Int8Dense!.P1, report.Fp32Dense.P1 - 0.01, report.Fp32Dense.P1 + 0.01);
@@ -80,6 +81,13 @@ public sealed class QuantizationTests : IDisposable
         predictor.PredictSparse(held.RowFeatures(0), held.RowValues(0), new Prediction[3]);
         Assert.InRange(predictor.Cost.ActiveNeurons, 1, 16);
         Assert.Contains("p1_int8_lsh", device.Provenance, StringComparison.Ordinal);
+        long tables = device.File.Sections.Where(s => s.Kind is SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries).Sum(s => s.Length);
+        Assert.Equal(tables, report.Tables.Bytes);
+        if (tableShare > 0)
+        {
+            Assert.InRange((double)tables / device.File.Length, 0.9 * tableShare, tableShare);
+            Assert.True(report.Tables.BytesBefore > tables && report.Tables.Before is not null, "nothing was dropped");
+        }
     }
 
     [Fact]

@@ -35,6 +35,7 @@ internal static class QuantizeCommand
     private static readonly Option<float> TopVote = DataOptions.Value("--top-vote", "A training row's vote for the network's first answer.", 1f);
     private static readonly Option<float> NextVote = DataOptions.Value("--next-vote", "A training row's vote for each of its second to tenth.", 0.2f);
     private static readonly Option<float> TrueVote = DataOptions.Value("--true-vote", "A training row's vote for each of its true labels.", 2f);
+    private static readonly Option<double> TableShare = DataOptions.Value("--table-share", "The most that the tables may take of the file: the entries that add least to the votes are dropped until they fit. 0 for no limit.", 0.2);
 
     public static Command Create()
     {
@@ -48,7 +49,7 @@ internal static class QuantizeCommand
             NetworkFile, Train, Validation, HoldOut, Out,
         };
         Data.AddTo(command);
-        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote })
+        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare })
             command.Options.Add(option);
         command.SetAction(Run);
         return command;
@@ -83,12 +84,13 @@ internal static class QuantizeCommand
             NextVote = parsed.GetValue(NextVote),
             TrueVote = parsed.GetValue(TrueVote),
         };
+        var storage = new StorageOptions { TableShare = parsed.GetValue(TableShare) };
         Dataset rows = Featurize(model, train);
         Dataset? heldRows = held is null ? null : Featurize(model, held);
         if (hide)
             (model, rows, heldRows) = (HiddenInput.Of(model), HiddenInput.Of(model, rows), heldRows is null ? null : HiddenInput.Of(model, heldRows));
         string output = parsed.GetValue(Out)!;
-        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, output, stage, cancel));
+        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, storage, output, stage, cancel));
         Print(model.Network, report, output);
         return Task.FromResult(ExitCodes.Ok);
     }
@@ -114,13 +116,17 @@ internal static class QuantizeCommand
         if (report.Fp32Dense is not null)
         {
             Table accuracy = new Table().Border(TableBorder.Simple).AddColumns("on held-out rows", "P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5");
-            foreach ((string name, Accuracy? a) in new[] { ("FP32 dense", report.Fp32Dense), ("INT8 dense", report.Int8Dense), ("INT8 LSH", report.Int8Lsh) })
+            foreach ((string name, Accuracy? a) in new[] { ("FP32 dense", report.Fp32Dense), ("INT8 dense", report.Int8Dense), ("INT8 LSH", report.Int8Lsh), ("INT8 LSH, all entries", report.Tables.Before) }.Where(row => row.Item2 is not null))
                 accuracy.AddRow(name, $"{a!.P1:F4}", $"{a.P3:F4}", $"{a.P5:F4}", $"{a.Ndcg5:F4}", $"{a.Psp1:F4}", $"{a.Psp5:F4}");
             Screen.Output.Write(accuracy);
         }
         if (report.Calibration is { } calibration)
             Screen.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"probabilities: {calibration.Neurons.Length} sampled neurons estimate the softmax's sum to {calibration.LogPartitionError:F3} (ln; the candidates alone miss {calibration.LogPartitionErrorWithout:F3}); calibration error on held-out rows {calibration.EceLsh:F4} with hashing, {calibration.EceDense:F4} densely"));
         Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}");
+        TableReport tables = report.Tables;
+        Screen.Output.WriteLine($"tables {tables.Bytes:N0} bytes, {(double)tables.Bytes / report.ModelBytes:P1} of the file"
+            + (tables.Bytes < tables.BytesBefore ? $"; {tables.BytesBefore:N0} bytes before the entries that add least to the votes were dropped" : "")
+            + (tables.Missed ? "; no smaller, because offsets and hash parameters alone take more than their share" : ""));
         Screen.Output.WriteLine($"wrote {path} ({report.ModelBytes:N0} bytes)");
     }
 }
