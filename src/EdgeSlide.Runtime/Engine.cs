@@ -8,7 +8,7 @@ using EdgeSlide.Model;
 namespace EdgeSlide;
 
 /// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
-internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration)
+internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration, LabelMap? LabelMap)
 {
     public NeuronLayer Output => Layers[^1];
 
@@ -80,7 +80,8 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
         _current = new NativeBuffer<float>(width);
         _next = new NativeBuffer<float>(width);
         _sums = new NativeBuffer<int>(width);
-        _quantized = new NativeBuffer<sbyte>(width);
+        // Room for floats, which is what FP16 rows take.
+        _quantized = new NativeBuffer<sbyte>(sizeof(float) * width);
         _sampled = new NativeBuffer<float>((layout.Calibration?.Neurons.Length ?? 0) + 1);
         _ballots = new Ballot?[layout.Layers.Length];
         for (int i = 0; i < _ballots.Length; i++)
@@ -139,6 +140,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
             Multiplications = _multiplications,
             BytesTouched = _bytes,
         };
+        _layout.LabelMap?.Translate(top[..found]);
         return found;
     }
 
@@ -208,15 +210,15 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
     {
         NeuronLayer layer = _layout.Layers[index];
         float* x = _current.Pointer, y = _next.Pointer;
-        float scale = FloatKernels.Quantize(x, _quantized.Pointer, layer.Stride);
         int candidates = 0;
         if (layer.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays)))
         {
             Vote(_ballots[index]!);
             if (selector.NeedsHidden)
-                VoteByHidden(_ballots[index]!, scale);
+                VoteByHidden(_ballots[index]!, FloatKernels.Quantize(x, _quantized.Pointer, layer.Stride));
             candidates = Elect(index, Stage.Hidden);
         }
+        float scale = layer.Prepare(x, _quantized.Pointer);
         new Span<float>(y, _next.Length).Clear();
         if (candidates > 0)
         {
@@ -245,7 +247,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
 
     private int Selected(NeuronLayer output, int candidates, bool probabilities, Span<Prediction> top)
     {
-        float scale = FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride);
+        float scale = output.Prepare(_current.Pointer, _quantized.Pointer);
         float blend = output.Selector!.VoteBlend;
         float* logits = _logits.Pointer, scores = logits;
         output.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, logits);
@@ -309,7 +311,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
 
     private int Dense(NeuronLayer output, bool probabilities, Span<Prediction> top)
     {
-        float scale = FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride);
+        float scale = output.Prepare(_current.Pointer, _quantized.Pointer);
         float* logits = _logits.Pointer;
         var best = new TopK(top);
         // The softmax's sum is kept relative to the largest logit so far, and rescaled when a larger one comes.

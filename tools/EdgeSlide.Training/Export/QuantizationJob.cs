@@ -29,7 +29,14 @@ internal sealed record TableReport(long BytesBefore, long Bytes, Accuracy? Befor
 /// <param name="Pays">Whether auto mode uses hashing.</param>
 internal sealed record QuantizationReport(
     IReadOnlyList<QuantizationError> Layers, Accuracy? Fp32Dense, Accuracy? Int8Dense, Accuracy? Int8Lsh,
-    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, TableReport Tables, FittedCalibration? Calibration = null);
+    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, TableReport Tables, FittedCalibration? Calibration = null)
+{
+    /// <summary>Of the output layer.</summary>
+    public WeightFormat Format { get; init; }
+
+    /// <summary>The same in other weight formats, if that was asked for.</summary>
+    public IReadOnlyList<RowComparison> Rows { get; init; } = [];
+}
 
 /// <summary>From a trained network to a device model: INT8 rows, frozen tables, blend, measured break-even, one file.</summary>
 internal static class QuantizationJob
@@ -46,7 +53,7 @@ internal static class QuantizationJob
         options.Validate();
         storage.Validate();
         stage?.Invoke("quantizing weights");
-        var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense);
+        var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense, storage);
         stage?.Invoke("building tables from the network's answers on the training rows");
         ExportedSelector selector = SelectorBuilder.Build(model.Network, train, options, cancel);
         IReadOnlyList<string>? labels = model.HasLabelNames ? model.Labels : null;
@@ -55,7 +62,7 @@ internal static class QuantizationJob
 
         Write(null);
         ExportedSelector whole = selector;
-        (selector, TableReport tables) = LimitTables(path, whole, storage.TableShare);
+        (selector, TableReport tables) = TablePruner.LimitShare(path, whole, storage.TableShare);
         if (selector != whole)
         {
             if (held is { RowCount: > 0 })
@@ -77,6 +84,12 @@ internal static class QuantizationJob
         }
         stage?.Invoke("writing the model");
         Write(report);
+        if (storage.CompareRows && held is { RowCount: > 0 })
+        {
+            stage?.Invoke("measuring other weight formats");
+            IReadOnlyList<RowComparison> rows = RowComparison.Measure(model, whole with { VoteBlend = selector.VoteBlend }, storage, train, held, path + ".rows", cancel);
+            report = report with { Rows = rows };
+        }
         return report with { ModelBytes = new FileInfo(path).Length };
     }
 
@@ -111,27 +124,8 @@ internal static class QuantizationJob
             int8Dense = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Dense, propensity));
             int8Lsh = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, propensity));
         }
-        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend, lsh < dense, lsh, dense, 0, tables);
+        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend, lsh < dense, lsh, dense, 0, tables) { Format = quantized.Layers[^1].Format };
     }
-
-    /// <summary>Drops entries until the tables of the model at <paramref name="path"/> take no more than their share.</summary>
-    private static (ExportedSelector, TableReport) LimitTables(string path, ExportedSelector selector, double share)
-    {
-        using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false);
-        long tables = TableBytes(model), rest = model.File.Length - tables;
-        if (share == 0 || tables <= share * model.File.Length)
-            return (selector, new TableReport(tables, tables, null, Missed: false));
-        long entries = TablePruner.EntryBytes(selector);
-        // Padding may shrink with the tables, by less than an alignment for each section.
-        long allowed = (long)(share / (1 - share) * (rest - 64L * model.File.Sections.Count)) - (tables - entries);
-        if (allowed <= 0)
-            return (selector, new TableReport(tables, tables, null, Missed: true));
-        ExportedSelector limited = TablePruner.Limit(selector, allowed);
-        return (limited, new TableReport(tables, tables - entries + TablePruner.EntryBytes(limited), null, Missed: false));
-    }
-
-    private static long TableBytes(EdgeSlideModel model) => model.File.Sections
-        .Where(s => s.Kind is SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries).Sum(s => s.Length);
 
     /// <summary>Accuracy before entries are dropped, with the blend that would be chosen then.</summary>
     private static Accuracy MeasureWhole(string path, SelectorOptions options, Dataset train, Dataset held)

@@ -1,3 +1,4 @@
+using EdgeSlide.Model;
 using EdgeSlide.Training.Export;
 
 namespace EdgeSlide.Training.Tables;
@@ -10,6 +11,24 @@ internal static class TablePruner
 {
     /// <summary>The bytes of entries, which can be dropped; offsets and hash parameters cannot.</summary>
     public static long EntryBytes(ExportedSelector selector) => selector.Sources.Sum(s => (long)s.Buckets.Entries.Length) * sizeof(uint);
+
+    /// <summary>The selector whose tables take at most a share of the model file at <paramref name="path"/>, which holds all of it.</summary>
+    /// <param name="share">0 for no limit.</param>
+    public static (ExportedSelector Selector, TableReport Report) LimitShare(string path, ExportedSelector selector, double share)
+    {
+        using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false);
+        long tables = model.File.Sections
+            .Where(s => s.Kind is SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries).Sum(s => s.Length);
+        if (share == 0 || tables <= share * model.File.Length)
+            return (selector, new TableReport(tables, tables, null, Missed: false));
+        // Padding may shrink with the tables, by less than an alignment for each section.
+        long rest = model.File.Length - tables - (long)ModelFormat.Alignment * model.File.Sections.Count;
+        long entries = EntryBytes(selector), allowed = (long)(share / (1 - share) * rest) - (tables - entries);
+        if (allowed <= 0)
+            return (selector, new TableReport(tables, tables, null, Missed: true));
+        ExportedSelector limited = Limit(selector, allowed);
+        return (limited, new TableReport(tables, tables - entries + EntryBytes(limited), null, Missed: false));
+    }
 
     /// <summary>The selector with at most this many bytes of entries; itself if it has no more.</summary>
     public static ExportedSelector Limit(ExportedSelector selector, long entryBytes)
