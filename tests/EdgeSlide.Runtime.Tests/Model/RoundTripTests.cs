@@ -12,7 +12,7 @@ public sealed class RoundTripTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     /// <summary>Every combination of input, depth, selection and output activation that a model file can hold.</summary>
-    private static IEnumerable<TestNetwork> Networks()
+    internal static IEnumerable<TestNetwork> Networks()
     {
         ulong seed = 100;
         foreach (FeaturizerKind kind in new[] { FeaturizerKind.Sparse, FeaturizerKind.Dense })
@@ -62,7 +62,7 @@ public sealed class RoundTripTests : IDisposable
     }
 
     /// <summary>Every pair of formats of the first and the last layer, with and without a label map.</summary>
-    private static IEnumerable<TestNetwork> NetworksOfOtherFormats()
+    internal static IEnumerable<TestNetwork> NetworksOfOtherFormats()
     {
         ulong seed = 500;
         WeightFormat[] formats = Enum.GetValues<WeightFormat>();
