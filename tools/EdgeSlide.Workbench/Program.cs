@@ -25,6 +25,7 @@ var root = new RootCommand("""
     DataCommand.Create(),
     SlideCommand.Create(),
     ImportCommand.Create(),
+    GenerateCommand.Create(),
     DemoCommand.Create(),
 };
 
