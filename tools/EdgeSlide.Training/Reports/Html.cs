@@ -21,7 +21,7 @@ internal static class Html
         body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 1120px; margin: 2em auto; padding: 0 1.2em; }
         h1 { font-size: 1.55em; margin: 0 0 .2em; } h2 { font-size: 1.15em; margin: 2em 0 .4em; }
         p { margin: .4em 0; max-width: 48em; } .note { color: var(--muted); font-size: .92em; }
-        .row { display: flex; flex-wrap: wrap; gap: 1.2em; } .row figure { flex: 1 1 480px; min-width: 0; }
+        .row { display: flex; flex-wrap: wrap; gap: 1.2em; } .row figure { flex: 1 1 480px; min-width: 0; max-width: 550px; }
         figure { margin: .8em 0; } figcaption { font-weight: 600; margin-bottom: .2em; }
         .facts { display: flex; flex-wrap: wrap; gap: .8em; margin: 1em 0; } .fact { background: var(--panel); border-radius: 6px; padding: .6em 1em; }
         .fact b { display: block; font-size: 1.35em; font-weight: 600; } .fact span { color: var(--muted); font-size: .88em; }
@@ -29,7 +29,7 @@ internal static class Html
         table { border-collapse: collapse; font-size: .92em; font-variant-numeric: tabular-nums; }
         th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid var(--grid); vertical-align: top; }
         th { color: var(--muted); font-weight: 600; } .text { text-align: left; } tr.mark td { background: var(--panel); font-weight: 600; }
-        td.text { overflow-wrap: anywhere; } .good { color: var(--c2); } .bad { color: var(--c1); }
+        th, td { white-space: nowrap; } td.text { white-space: normal; overflow-wrap: anywhere; min-width: 7em; } td.text:last-child { min-width: 18em; } .good { color: var(--c2); } .bad { color: var(--c1); }
         svg { width: 100%; height: auto; display: block; font: 12px system-ui, sans-serif; }
         svg text { fill: var(--ink); } svg text.muted { fill: var(--muted); } svg .grid { stroke: var(--grid); } svg .axis { stroke: var(--muted); }
         svg .limit { stroke: var(--muted); stroke-dasharray: 5 4; } svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; } svg .dashed { stroke-dasharray: 6 4; }

@@ -9,6 +9,9 @@ namespace EdgeSlide.Training.Reports;
 /// <summary>What a search found, as a page, as JSON and as text.</summary>
 internal sealed record TuningReport(string Model, string Validation, TuningResult Result)
 {
+    /// <summary>More notes than this make pages large.</summary>
+    private const int MostTips = 200;
+
     private static readonly JsonSerializerOptions Json = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
@@ -24,8 +27,11 @@ internal sealed record TuningReport(string Model, string Validation, TuningResul
         try
         {
             TuningReport? report = JsonSerializer.Deserialize<TuningReport>(File.ReadAllBytes(path), Json);
-            if (report?.Result is { Dense: not null, Front: not null, Points: not null, Sources: not null, Options: not null })
+            if (report is { Model: not null, Validation: not null, Result: { Dense: not null, Front: not null, Points: not null, Sources: not null, Options: not null } result }
+                && result.Sources.All(name => name is not null) && result.Front.Concat(result.Points).All(IsWhole) && new[] { result.Current, result.Chosen }.All(p => p is null || IsWhole(p)))
+            {
                 return report;
+            }
         }
         catch (Exception e) when (e is JsonException or NotSupportedException)
         {
@@ -33,6 +39,8 @@ internal sealed record TuningReport(string Model, string Validation, TuningResul
         }
         throw new InvalidDataException($"{path}: is not what tune --json prints");
     }
+
+    private static bool IsWhole(TuningPoint? point) => point is not null && (point.Setting is null || (point.Setting.Sources is not null && point.Setting.Sources.All(s => s is not null)));
 
     public void Print(Action<string> line)
     {
@@ -114,7 +122,7 @@ internal sealed record TuningReport(string Model, string Validation, TuningResul
         Series Points(string name, IReadOnlyList<TuningPoint> points, int colour) => new(name, [.. points.Select(p => (cost(p), accuracy(p)))], colour) { Tips = [.. points.Select(Tip)] };
         var series = new List<Series>
         {
-            Points("tried", shown, 7) with { Mark = MarkShape.Dot, MarkSize = 2.5, Faint = true },
+            Points("tried", shown, 7) with { Mark = MarkShape.Dot, MarkSize = 2.5, Faint = true, Tips = shown.Length > MostTips ? null : [.. shown.Select(Tip)] },
             Points("front", front, 0) with { Line = true, Steps = true, Mark = MarkShape.Dot, MarkSize = 3.5 },
             Points("all neurons", [Result.Dense], 3) with { Mark = MarkShape.Square, MarkSize = 5 },
         };

@@ -18,6 +18,8 @@ internal sealed class Tuner
     /// <summary>The path goes on this many points below the limit, to show what lies there.</summary>
     private const double BeyondLimit = 2;
 
+    private const double DefaultTableShare = 0.2;
+
     private readonly TuningEvaluator _evaluator;
     private readonly TuningSpace _space;
     private readonly TuningOptions _options;
@@ -32,6 +34,7 @@ internal sealed class Tuner
     private Trial? _now;
     private Trial? _best;
     private string _stage = "";
+    private int _limit;
 
     /// <param name="current">The model's own setting; null if it has no tables.</param>
     /// <param name="restBytes">Bytes of the model file without tables.</param>
@@ -52,7 +55,7 @@ internal sealed class Tuner
 
     private int All => _levels[^1];
 
-    private bool Exhausted => _trials.Count >= _options.Trials;
+    private bool Exhausted => _trials.Count >= _limit;
 
     public TuningResult Run(IReadOnlyList<int[]> starts)
     {
@@ -66,12 +69,15 @@ internal sealed class Tuner
             _now = Try(_space.PointOf(_current));
             Run(_now, All);
         }
-        for (int i = 0; i < starts.Count && !Exhausted; i++)
+        for (int i = 0; i < starts.Count; i++)
         {
             _stage = starts.Count == 1 ? "path" : $"path {i + 1} of {starts.Count}";
+            // Every path gets its part, and a part is left for refining what they found.
+            _limit = (int)(_options.Trials * 0.7 * (i + 1) / starts.Count);
             Descend(starts[i]);
         }
         _stage = "refining";
+        _limit = _options.Trials;
         Refine();
         _stage = "timing";
         Report();
@@ -81,6 +87,8 @@ internal sealed class Tuner
     /// <summary>From an expensive point to ever cheaper ones, until accuracy is far below what is wanted.</summary>
     private void Descend(int[] start)
     {
+        if (Exhausted)
+            return;
         Trial at = Settle(Try(start));
         Run(at, All);
         while (!Exhausted && Loss(at, All) <= _options.MaxLoss + BeyondLimit)
@@ -90,8 +98,8 @@ internal sealed class Tuner
             {
                 if (!_space.Dimensions[d].Costs)
                     continue;
-                // Small steps, a large one, and for buckets leaving the source out.
-                foreach (int steps in _space.Dimensions[d].Knob == Knob.Cap ? new[] { -1, -2, -4, -1000 } : [-1, -2, -4])
+                // Small steps, large ones, and for buckets leaving the source out.
+                foreach (int steps in _space.Dimensions[d].Knob == Knob.Cap ? new[] { -1, -2, -4, -8, -1000 } : [-1, -2, -4, -8])
                 {
                     if (_space.Move(at.Point!, d, steps) is { } point && !Exhausted)
                         candidates.Add(Try(point));
@@ -102,7 +110,8 @@ internal sealed class Tuner
             {
                 double saved = Math.Log(Cost(from) / Cost(trial));
                 double lost = TotalLoss(trial, rows) - TotalLoss(from, rows);
-                return saved <= 1e-9 ? double.PositiveInfinity : lost > 0 ? lost / saved : lost * saved;
+                // What costs no accuracy is taken by what it saves.
+                return saved <= 1e-9 ? double.PositiveInfinity : lost > 0 ? lost / saved : -saved;
             });
             if (next is null || next == at)
                 return;
@@ -248,7 +257,10 @@ internal sealed class Tuner
     /// <summary>How far a trial is beyond what may be lost, in points; at most 0 if it keeps the loss.</summary>
     private double Excess(Trial trial, int rows) => Math.Max(Loss(trial, rows) - _options.MaxLoss, LossPsp1(trial, rows) is { } tail ? tail - _options.MaxTailLoss : double.NegativeInfinity);
 
-    private bool Keeps(Trial trial) => Excess(trial, All) <= 1e-9 && trial.TableBytes <= _options.MaxTableShare * (_restBytes + trial.TableBytes);
+    private bool Keeps(Trial trial) => Excess(trial, All) <= 1e-9 && Share(trial) <= (_options.MaxTableShare ?? Math.Max(DefaultTableShare, _now is null ? 0 : Share(_now)));
+
+    /// <summary>The part of the model file that the trial's tables would take.</summary>
+    private double Share(Trial trial) => trial.TableBytes / (double)(_restBytes + trial.TableBytes);
 
     /// <summary>Standard error of the loss of P@1 in points: rows that both get right or both wrong add nothing.</summary>
     private double LossError(Trial trial, int rows)

@@ -25,8 +25,8 @@ internal sealed record TuningOptions
     /// <summary>Points of PSP@1 that may be lost, where the labels' frequencies are known.</summary>
     public double MaxTailLoss { get; init; } = 0.5;
 
-    /// <summary>The most that tables may take of the model file.</summary>
-    public double MaxTableShare { get; init; } = 1;
+    /// <summary>The most that tables may take of the model file; null for a fifth, or what they take now if that is more.</summary>
+    public double? MaxTableShare { get; init; }
 
     public TuningObjective Objective { get; init; } = TuningObjective.Bytes;
 
@@ -45,7 +45,7 @@ internal sealed record TuningOptions
     {
         Require(MaxLoss is >= 0 and <= 100, "the loss must be 0 to 100 points");
         Require(MaxTailLoss is >= 0 and <= 100, "the loss of the tail must be 0 to 100 points");
-        Require(MaxTableShare is > 0 and <= 1, "the share of the tables must be above 0 and at most 1");
+        Require(MaxTableShare is null or (> 0 and <= 1), "the share of the tables must be above 0 and at most 1");
         Require(Trials is >= 1 and <= 1_000_000, "the number of trials must be 1 to 1000000");
         Require(Rows >= 1, "the number of rows must be positive");
     }

@@ -42,6 +42,9 @@ internal sealed class TuningSpace
     private static readonly float[] Weights = [0.125f, 0.25f, 0.5f, 1f, 2f, 4f, 8f];
     private static readonly float[] Beams = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16];
 
+    /// <summary>Whoever asks for the first five answers shall get five.</summary>
+    private const int LeastBudget = 5;
+
     private readonly int _sources;
 
     /// <param name="sources">What there is to use.</param>
@@ -53,7 +56,7 @@ internal sealed class TuningSpace
         int mostBudget = Math.Min(labels, Math.Min(LayerSelector.MaxBudget, 2 * current.Budget));
         var dimensions = new List<Dimension>
         {
-            new(Knob.Budget, -1, Steps(1, mostBudget, current.Budget)),
+            new(Knob.Budget, -1, Steps(Math.Min(LeastBudget, mostBudget), mostBudget, current.Budget)),
             new(Knob.VoteBlend, -1, With(Blends, current.VoteBlend)),
         };
         for (int s = 0; s < sources.Count; s++)

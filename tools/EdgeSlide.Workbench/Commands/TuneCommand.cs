@@ -23,7 +23,7 @@ internal static class TuneCommand
     private static readonly Option<string?> Plot = new("--plot") { Description = "The report with the Pareto plot; by default the tuned model's name with .html." };
     private static readonly Option<double> MaxLoss = DataOptions.Value("--max-loss", "Points of P@1 and of P@5 that may be lost: 0.2 lets P@1 fall from .3400 to .3380. The reference is, for each, the better of the INT8 network with all neurons and MODEL as it is.", 0.2);
     private static readonly Option<double> MaxTailLoss = DataOptions.Value("--max-tail-loss", "With --network: points of propensity-scored P@1 that may be lost.", 0.5);
-    private static readonly Option<double> TableShare = DataOptions.Value("--max-table-share", "The most of the model file that tables may take.", 1.0);
+    private static readonly Option<double?> TableShare = new("--max-table-share") { Description = "The most of the model file that tables may take; by default 0.2, or what MODEL's take if that is more." };
     private static readonly Option<string> Minimize = DataOptions.Choice("--minimize", "What the cheapest setting has least of. Counts are the same in every run, times are not.", "bytes", "bytes", "multiplications", "size", "time");
     private static readonly Option<string?> Network = new("--network") { Description = "The .esnet that MODEL was made of: build other tables too (feature buckets with other votes, centroid trees, SimHash)." };
     private static readonly Option<string?> Train = new("--data") { Description = "The training rows that fill those tables." };
