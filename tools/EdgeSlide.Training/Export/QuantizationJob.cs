@@ -144,6 +144,8 @@ internal static class QuantizationJob
             json.WriteStartObject();
             json.WriteString("tool", record.Tool);
             json.WriteString("data", record.Data);
+            if (record.DataSha256.Length > 0)
+                json.WriteString("data_sha256", record.DataSha256);
             json.WriteString("trained", record.Trained);
             json.WriteNumber("training_rows", record.TrainingRows);
             json.WriteNumber("training_seconds", Math.Round(record.TrainingSeconds, 1));
