@@ -21,7 +21,7 @@ public sealed partial class TrainingProcessTests : IDisposable
     public void Ten_kills_lose_at_most_the_work_since_the_last_checkpoint()
     {
         _shell.Write("train.tsv", Colours(3000));
-        string options = $"{Options} --epochs 100";
+        string options = $"{Options} --epochs 60";
         Succeed($"train train.tsv --out whole.esnet {options}");
         string command = $"train train.tsv --out parts.esnet {options} --checkpoint state --checkpoint-every {Every} --resume --log log.csv --evaluate-every {Every}";
         var random = new Random(5);
@@ -30,7 +30,7 @@ public sealed partial class TrainingProcessTests : IDisposable
         for (int kill = 0; kill < 10; kill++)
         {
             // Some evaluations after its start and a random moment later, so that every run gets on and none reaches the end.
-            int lines = LogLines() + 1 + random.Next(15);
+            int lines = LogLines() + 1 + random.Next(12);
             string moment = (random.NextDouble() * 0.05).ToString("F3", CultureInfo.InvariantCulture);
             Outcome outcome = _shell.Run($"""
                 {Workbench.Command(command)} & run=$!

@@ -64,7 +64,7 @@ public sealed record TrainerOptions
     public int RandomNegatives { get; init; } = 1024;
 
     /// <summary>Negatives are drawn in proportion to (rows with the label + 1) to this power; 0 draws uniformly.</summary>
-    public float NegativePower { get; init; }
+    public float NegativePower { get; init; } = 0.5f;
 
     /// <summary>Labels per row that the tables of likely labels add to the batch's active set (sampled mode); 0 builds no tables.</summary>
     public int TableNegatives { get; init; }

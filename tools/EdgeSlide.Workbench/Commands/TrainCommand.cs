@@ -39,7 +39,7 @@ internal static class TrainCommand
     private static readonly Option<float> WarmUp = DataOptions.Value("--warm-up", "Share of the run in which the learning rate rises from 0.", 0.02f);
     private static readonly Option<int> BatchSize = DataOptions.Value("--batch", "Rows per batch.", 512);
     private static readonly Option<int> Negatives = DataOptions.Value("--negatives", "Random negative labels per batch.", 1024);
-    private static readonly Option<float> NegativePower = DataOptions.Value("--negative-power", "Draw negatives in proportion to their label's frequency to this power, corrected; 0 draws uniformly.", 0f);
+    private static readonly Option<float> NegativePower = DataOptions.Value("--negative-power", "Draw negatives in proportion to their label's frequency to this power, corrected; 0 draws uniformly.", 0.5f);
     private static readonly Option<int> TableNegatives = DataOptions.Value("--table-negatives", "Labels per row that hash tables of likely labels add.", 0);
     private static readonly Option<bool> WeightMoments = DataOptions.Value("--weight-moments", "Keep Adam's second moment per weight instead of per row: twice the optimizer's memory, sometimes better.", false);
     private static readonly Option<float> FeatureDropout = DataOptions.Value("--feature-dropout", "Share of input features left out at random.", 0.2f);
