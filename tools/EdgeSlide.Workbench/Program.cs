@@ -21,6 +21,7 @@ var root = new RootCommand("""
     TrainCommand.Create(),
     QuantizeCommand.Create(),
     EvalCommand.Create(),
+    CompareCommand.Create(),
     DataCommand.Create(),
     SlideCommand.Create(),
     ImportCommand.Create(),
