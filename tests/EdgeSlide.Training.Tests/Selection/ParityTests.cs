@@ -5,7 +5,7 @@ using EdgeSlide.Training.Tables;
 namespace EdgeSlide.Training.Tests.Selection;
 
 /// <summary>What is compared must be what a device does.</summary>
-[Collection(nameof(SelectionCollection))]
+[Collection(nameof(SharedSelection))]
 public sealed class ParityTests(SelectionFixture fixture)
 {
     [Theory]

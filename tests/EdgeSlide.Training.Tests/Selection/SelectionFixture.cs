@@ -54,5 +54,5 @@ public sealed class SelectionFixture : IDisposable
 }
 
 /// <summary>Trains the network once for all of them.</summary>
-[CollectionDefinition(nameof(SelectionCollection))]
-public sealed class SelectionCollection : ICollectionFixture<SelectionFixture>;
+[CollectionDefinition(nameof(SharedSelection))]
+public sealed class SharedSelection : ICollectionFixture<SelectionFixture>;

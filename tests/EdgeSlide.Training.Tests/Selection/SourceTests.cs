@@ -3,7 +3,7 @@ using EdgeSlide.Training.Selection;
 
 namespace EdgeSlide.Training.Tests.Selection;
 
-[Collection(nameof(SelectionCollection))]
+[Collection(nameof(SharedSelection))]
 public sealed class SourceTests(SelectionFixture fixture)
 {
     private TrainingEvidence Evidence => fixture.Evidence;

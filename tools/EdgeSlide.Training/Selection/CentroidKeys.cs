@@ -14,13 +14,17 @@ internal sealed unsafe class CentroidKeys : IKeyMaker
     private readonly CentroidTree _tree;
     private readonly CentroidTree _path;
 
-    public CentroidKeys(byte[] section, SourceRecord record, int width)
+    /// <param name="section">The tree.</param>
+    /// <param name="record">How a query follows it.</param>
+    /// <param name="width">Width of the vectors.</param>
+    /// <param name="filed">Nodes of a level that a training row is filed under; where it is one, with the weight 1.</param>
+    public CentroidKeys(byte[] section, SourceRecord record, int width, int filed = 1)
     {
         _section = GC.AllocateUninitializedArray<byte>(section.Length, pinned: true);
         section.CopyTo(_section, 0);
         var view = new View<byte>((byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_section)), _section.Length);
         _tree = new CentroidTree(view, in record, width);
-        _path = new CentroidTree(view, record with { Rounds = 1 }, width);
+        _path = new CentroidTree(view, record with { Rounds = (uint)filed }, width);
         KeyCount = (int)record.KeyCount;
     }
 
@@ -39,7 +43,7 @@ internal sealed unsafe class CentroidKeys : IKeyMaker
             fixed (float* weight = weights)
             {
                 int count = tree.Keys<Vector128Kernel>(query.Quantized, query.Scale, key, weight);
-                if (training)
+                if (training && _path.Beam == 1)
                     weights[..count].Fill(1f);
                 return count;
             }

@@ -36,8 +36,14 @@ internal sealed class KeyedBuckets : ICandidateSource
     public long Bytes => _keys.Bytes + sizeof(uint) * ((long)_buckets.Offsets.Length + _buckets.Entries.Length);
 
     /// <summary>Files every training row under its keys and keeps the <paramref name="entries"/> labels with most votes of each bucket.</summary>
-    public static KeyedBuckets Fill(IKeyMaker keys, TrainingEvidence evidence, WeightedRows votes, int entries) =>
-        new(keys, TableBuilder.Build(TrainingKeys(keys, evidence), votes, keys.KeyCount, evidence.Neurons, entries, evidence.Cancel));
+    /// <param name="homes">[labels] a key whose bucket each label is in whatever the rows say; null for none.</param>
+    public static KeyedBuckets Fill(IKeyMaker keys, TrainingEvidence evidence, WeightedRows votes, int entries, int[]? homes = null)
+    {
+        WeightedRows rowKeys = TrainingKeys(keys, evidence);
+        if (homes is not null)
+            (rowKeys, votes) = (Append(rowKeys, homes), Append(votes, [.. Enumerable.Range(0, homes.Length)]));
+        return new KeyedBuckets(keys, TableBuilder.Build(rowKeys, votes, keys.KeyCount, evidence.Neurons, entries, evidence.Cancel));
+    }
 
     public void Vote(QueryVector query, VoteTally tally, float weight)
     {
@@ -52,6 +58,15 @@ internal sealed class KeyedBuckets : ICandidateSource
                 tally.Add((int)(_buckets.Entries[at] >> BucketTable.VoteBits), weights[i] * (weight * _values[_buckets.Entries[at] & 0xFF]));
         }
         tally.Operations += operations;
+    }
+
+    /// <summary>One more row per id, which holds that id with the weight 1.</summary>
+    private static WeightedRows Append(WeightedRows rows, int[] ids)
+    {
+        long end = rows.Offsets[^1];
+        var ones = new float[ids.Length];
+        Array.Fill(ones, 1f);
+        return new WeightedRows([.. rows.Offsets, .. ids.Select((_, i) => end + i + 1)], [.. rows.Ids, .. ids], [.. rows.Weights, .. ones]);
     }
 
     private static WeightedRows TrainingKeys(IKeyMaker maker, TrainingEvidence evidence)

@@ -29,6 +29,7 @@ internal sealed class SourceSpec
         ["hidden"] = ["tables", "bits", "entries", "probes", "weight", "votes"],
         ["planes"] = ["tables", "bits", "entries", "probes", "weight", "votes"],
         ["tree"] = ["levels", "branch", "beam", "entries", "weight", "votes"],
+        ["router"] = ["levels", "branch", "beam", "entries", "epochs", "filed", "weight", "votes"],
         ["weights"] = ["family", "k", "tables", "rare", "weight"],
         ["lss"] = ["tables", "bits", "weight"],
         ["clusters"] = ["count", "open", "copies", "weight"],

@@ -10,7 +10,7 @@ internal static class SourceFactory
 {
     public static ICandidateSource Create(SourceSpec spec, TrainingEvidence evidence)
     {
-        string votes = spec.Name is "features" or "hidden" or "planes" or "tree" or "neighbours" ? spec.Word("votes", "rank", "rank", "soft") : "rank";
+        string votes = spec.Name is "features" or "hidden" or "planes" or "tree" or "router" or "neighbours" ? spec.Word("votes", "rank", "rank", "soft") : "rank";
         WeightedRows Votes() => votes == "soft" ? evidence.SoftVotes : evidence.Votes;
         int Entries(int otherwise) => spec.Count("entries", otherwise, 1, 4096);
         switch (spec.Name)
@@ -26,14 +26,12 @@ internal static class SourceFactory
                     ? new LearnedProjection(LearnedPlanes.Train(evidence, tables, bits))
                     : new HadamardProjection(evidence.Mean(), tables * bits, evidence.Options.Seed);
                 return KeyedBuckets.Fill(new ProjectionKeys(projection, tables, bits, probes), evidence, Votes(), Entries(256));
+            case "router":
+                SelectorOptions routing = Tree(spec, evidence, 2, 32, 8) with { RouterEpochs = spec.Count("epochs", 3, 1, 100) };
+                (byte[] nodes, SourceRecord route, int[] leaves) = LabelTreeBuilder.Learn(evidence.Hidden, evidence.Width, Votes(), evidence.Network.Layers[^1].Weights, routing, evidence.Cancel);
+                return KeyedBuckets.Fill(new CentroidKeys(nodes, route, evidence.Width, spec.Count("filed", 4, 1, CentroidTree.MaxBeam)), evidence, Votes(), Entries(64), leaves);
             case "tree":
-                SelectorOptions options = evidence.Options with
-                {
-                    CentroidLevels = spec.Count("levels", 3, 1, CentroidTree.MaxLevels),
-                    CentroidBranch = spec.Count("branch", 16, 2, CentroidTree.MaxBranch),
-                    CentroidBeam = spec.Count("beam", 4, 1, CentroidTree.MaxBeam),
-                };
-                options.Validate();
+                SelectorOptions options = Tree(spec, evidence, 3, 16, 4);
                 (byte[] section, SourceRecord record) = CentroidTreeBuilder.Learn(evidence.Network, evidence.Scorer, evidence.Rows, options, evidence.Cancel);
                 return KeyedBuckets.Fill(new CentroidKeys(section, record, evidence.Width), evidence, Votes(), Entries(256));
             case "weights":
@@ -50,6 +48,18 @@ internal static class SourceFactory
             default:
                 return new NearestRows(evidence, Votes(), spec.Count("rows", 32, 1, 4096));
         }
+    }
+
+    private static SelectorOptions Tree(SourceSpec spec, TrainingEvidence evidence, int levels, int branch, int beam)
+    {
+        SelectorOptions options = evidence.Options with
+        {
+            CentroidLevels = spec.Count("levels", levels, 1, CentroidTree.MaxLevels),
+            CentroidBranch = spec.Count("branch", branch, 2, CentroidTree.MaxBranch),
+            CentroidBeam = spec.Count("beam", beam, 1, CentroidTree.MaxBeam),
+        };
+        options.Validate();
+        return options;
     }
 
     private static NeuronTables Weights(SourceSpec spec, TrainingEvidence evidence)

@@ -202,16 +202,22 @@ internal static class CentroidTreeBuilder
 
     private static byte[] Section(float[] centres, int nodes, int width, float sharpness)
     {
-        QuantizedRows rows = Quantizer.Quantize(centres, nodes, width);
-        var section = new byte[CentroidTree.SectionLength(width, nodes)];
+        var bias = new float[nodes];
+        for (int n = 0; n < nodes; n++)
+            bias[n] = -Dot(centres.AsSpan(n * width, width), centres.AsSpan(n * width, width)) / 2;
+        return Section(centres, bias, width, sharpness);
+    }
+
+    /// <summary>The HASH section of nodes with any rows and biases.</summary>
+    public static byte[] Section(float[] nodes, float[] bias, int width, float sharpness)
+    {
+        QuantizedRows rows = Quantizer.Quantize(nodes, bias.Length, width);
+        var section = new byte[CentroidTree.SectionLength(width, bias.Length)];
         MemoryMarshal.Write(section, sharpness);
         MemoryMarshal.AsBytes(rows.Rows.AsSpan()).CopyTo(section.AsSpan(CentroidTree.HeaderSize));
         Span<NeuronAffine> affine = MemoryMarshal.Cast<byte, NeuronAffine>(section.AsSpan(CentroidTree.HeaderSize + rows.Rows.Length));
-        for (int n = 0; n < nodes; n++)
-        {
-            ReadOnlySpan<float> centre = centres.AsSpan(n * width, width);
-            affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = -Dot(centre, centre) / 2 };
-        }
+        for (int n = 0; n < bias.Length; n++)
+            affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = bias[n] };
         return section;
     }
 

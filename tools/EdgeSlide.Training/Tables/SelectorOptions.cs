@@ -32,6 +32,9 @@ internal sealed record SelectorOptions
     /// <summary>Entries kept per node.</summary>
     public int CentroidBucketSize { get; init; } = 256;
 
+    /// <summary>Passes over the training rows by which the nodes of a label tree learn.</summary>
+    public int RouterEpochs { get; init; } = 3;
+
     /// <summary>Weight of the votes' logarithm in the ranking; null searches it on validation rows.</summary>
     public float? VoteBlend { get; init; }
 

@@ -26,6 +26,7 @@ internal static class CompareCommand
         "hidden:tables=8,bits=10,entries=256,probes=4@64",
         "planes:tables=32,bits=8,entries=256@64",
         "tree@64",
+        "router@64",
         "clusters:count=256,open=4@256",
         "weights:family=simhash,k=9,tables=50@256",
         "weights:family=wta,k=3,tables=50@256",
@@ -61,6 +62,7 @@ internal static class CompareCommand
               hidden      SimHash buckets of the hidden vector: tables, bits, entries, probes (multi-probe)
               planes      the same with learned hash planes
               tree        buckets at the nodes of a tree of cluster centres: levels, branch, beam, entries
+              router      buckets at the nodes of a label tree with learned routing: levels, branch, beam, entries, epochs, filed
               weights     SLIDE's tables over the neurons' weights: family (simhash, hadamard, sparse, wta, dwta, minhash), k, tables,
                           rare=S (only the rarest share S of the labels)
               lss         tables over the neurons' weights by learned planes: tables, bits
