@@ -7,33 +7,18 @@ using EdgeSlide.Model;
 
 namespace EdgeSlide;
 
-/// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
-internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration)
-{
-    public NeuronLayer Output => Layers[^1];
-
-    /// <summary>The widest vector between layers (the output layer's excluded), padded.</summary>
-    public int MaxHiddenWidth { get; } = ModelFormat.RowStride(WidestHidden(SparseInput, Layers));
-
-    private static int WidestHidden(SparseInputLayer? sparseInput, NeuronLayer[] layers)
-    {
-        int width = sparseInput?.Outputs ?? 0;
-        foreach (NeuronLayer layer in layers)
-            width = Math.Max(width, layer.Inputs);
-        foreach (NeuronLayer hidden in layers[..^1])
-            width = Math.Max(width, hidden.Outputs);
-        return width;
-    }
-}
-
 /// <summary>A session's working memory and the forward pass over it, independent of the kernel.</summary>
 internal abstract unsafe class Engine : IDisposable
 {
     public abstract string KernelName { get; }
 
-    public FeatureVector Features { get; } = new();
+    public FeatureVector Features => Own.Features;
 
-    public PredictionCost Cost { get; set; }
+    public PredictionCost Cost
+    {
+        get => Own.Cost;
+        set => Own.Cost = value;
+    }
 
     /// <summary>Where the next queries' time goes; null for no such record.</summary>
     public StageProfile? Profile { get; set; }
@@ -43,6 +28,17 @@ internal abstract unsafe class Engine : IDisposable
 
     /// <summary>Copies the input of the output layer, as the last <see cref="Run"/> computed it.</summary>
     public abstract ReadOnlySpan<float> OutputLayerInput { get; }
+
+    /// <summary>The query that is answered by itself.</summary>
+    protected abstract QueryState Own { get; }
+
+    public abstract BatchState CreateBatch(int capacity);
+
+    /// <summary>
+    /// Runs the batch's first <paramref name="count"/> queries through the network, each to the same bits as by itself. Query
+    /// i's answers begin at answers[i * k]; counts[i] says how many there are.
+    /// </summary>
+    public abstract void RunBatch(BatchState batch, int count, PredictionMode mode, bool probabilities, int k, Span<Prediction> answers, Span<int> counts);
 
     public abstract void Dispose();
 
@@ -55,29 +51,24 @@ internal abstract unsafe class Engine : IDisposable
 }
 
 /// <summary>The forward pass, compiled once per kernel so that the inner loops inline.</summary>
-internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IKernel
+internal sealed unsafe partial class Engine<TKernel> : Engine where TKernel : struct, IKernel
 {
     private const int Block = 256;
 
     private readonly NetworkLayout _layout;
-    private readonly NativeBuffer<float> _current;
     private readonly NativeBuffer<float> _next;
     private readonly NativeBuffer<int> _sums;
     private readonly NativeBuffer<sbyte> _quantized;
     private readonly NativeBuffer<float> _logits = new(LayerSelector.MaxBudget + 1);
-    private readonly NativeBuffer<float> _votes = new(LayerSelector.MaxBudget + 1);
-    private readonly NativeBuffer<int> _candidates = new(LayerSelector.MaxBudget + 1);
     private readonly NativeBuffer<float> _sampled;
     private readonly Ballot?[] _ballots;
     private readonly bool _electsEarly;
-    private long _multiplications;
-    private long _bytes;
 
     public Engine(NetworkLayout layout)
     {
         _layout = layout;
-        int width = Math.Max(layout.MaxHiddenWidth, SimHash.PaddedDimensions(layout.MaxHiddenWidth));
-        _current = new NativeBuffer<float>(width);
+        int width = layout.VectorLength;
+        Own = new QueryState(layout);
         _next = new NativeBuffer<float>(width);
         _sums = new NativeBuffer<int>(width);
         _quantized = new NativeBuffer<sbyte>(width);
@@ -94,174 +85,193 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
 
     public override string KernelName => TKernel.Name;
 
-    public override ReadOnlySpan<float> OutputLayerInput => _current.Span[.._layout.Output.Inputs];
+    public override ReadOnlySpan<float> OutputLayerInput => Own.Vector.Span[.._layout.Output.Inputs];
+
+    protected override QueryState Own { get; }
 
     public override int Run(PredictionMode mode, bool probabilities, Span<Prediction> top)
     {
-        _multiplications = _bytes = 0;
+        QueryState query = Own;
+        query.Begin();
         Profile?.Begin();
         NeuronLayer output = _layout.Output;
-        bool select = output.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays));
+        bool select = Selects(output, mode);
 
         // Everything whose address is known is asked for before anything is waited for; the output layer's vote needs only
         // the features, so it goes first and its neurons' rows travel while the hidden layers compute.
         if (select)
-            _ballots[^1]!.PrefetchOffsets(Features);
-        _layout.SparseInput?.PrefetchRows(Features);
-        int candidates = -1;
+            _ballots[^1]!.PrefetchOffsets(query.Features);
+        _layout.SparseInput?.PrefetchRows(query.Features);
         if (select)
         {
-            _ballots[^1]!.PrefetchBuckets(Features);
-            Vote(_ballots[^1]!);
-            if (_electsEarly)
-                candidates = Elect(_layout.Layers.Length - 1, Stage.Gather);
+            _ballots[^1]!.PrefetchBuckets(query.Features);
+            VoteByFeatures(query);
         }
 
-        Input(mode);
-        Profile?.Mark(Stage.InputLayer, _multiplications, _bytes, Features.Count);
-        for (int i = 0; i < _layout.Layers.Length - 1; i++)
-            Hidden(i, mode);
-        if (_layout.Layers.Length > 1)
-            Profile?.Mark(Stage.Hidden, _multiplications, _bytes, 0);
-
-        if (select && candidates < 0)
-        {
-            VoteByHidden(_ballots[^1]!, FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride));
-            candidates = Elect(_layout.Layers.Length - 1, Stage.Hashing);
-        }
-        int found = candidates > 0
-            ? Selected(output, candidates, probabilities, top)
-            : Dense(output, probabilities, top);
-        Cost = new PredictionCost
-        {
-            Features = Features.Count,
-            ActiveNeurons = candidates > 0 ? candidates : output.Outputs,
-            Multiplications = _multiplications,
-            BytesTouched = _bytes,
-        };
+        Forward(query, mode);
+        if (select && query.Elected < 0)
+            ElectByHidden(query);
+        int found = query.Elected > 0
+            ? Selected(query, probabilities, top)
+            : Dense(query, probabilities, top);
+        Count(query);
         return found;
     }
 
     public override void Dispose()
     {
-        Features.Dispose();
-        _current.Dispose();
+        Own.Dispose();
         _next.Dispose();
         _sums.Dispose();
         _quantized.Dispose();
         _logits.Dispose();
-        _votes.Dispose();
-        _candidates.Dispose();
         _sampled.Dispose();
         foreach (Ballot? ballot in _ballots)
             ballot?.Dispose();
     }
 
-    private void Vote(Ballot ballot)
+    private static bool Selects(NeuronLayer layer, PredictionMode mode) =>
+        layer.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays));
+
+    /// <summary>Begins the output layer's vote; ends it too if no hidden vector has a say.</summary>
+    private void VoteByFeatures(QueryState query)
+    {
+        Vote(_ballots[^1]!, query);
+        if (_electsEarly)
+            query.Elected = Elect(query, _layout.Layers.Length - 1, Stage.Gather);
+    }
+
+    /// <summary>Ends the output layer's vote with the votes of its input.</summary>
+    private void ElectByHidden(QueryState query)
+    {
+        VoteByHidden(_ballots[^1]!, query, FloatKernels.Quantize(query.Vector.Pointer, _quantized.Pointer, _layout.Output.Stride));
+        query.Elected = Elect(query, _layout.Layers.Length - 1, Stage.Hashing);
+    }
+
+    private static void Vote(Ballot ballot, QueryState query)
     {
         ballot.Begin();
-        ballot.VoteByFeatures(Features);
+        ballot.VoteByFeatures(query.Features);
     }
 
     /// <summary>Lets the layer's input vote, as it is and as it was quantized.</summary>
-    private void VoteByHidden(Ballot ballot, float scale)
+    private void VoteByHidden(Ballot ballot, QueryState query, float scale)
     {
-        ballot.VoteByHidden(_current.Pointer);
+        ballot.VoteByHidden(query.Vector.Pointer);
         ballot.VoteByCentroids<TKernel>(_quantized.Pointer, scale);
     }
 
     /// <summary>Ends a layer's vote and asks for the elected neurons' rows.</summary>
+    /// <param name="query">Whose vote.</param>
     /// <param name="layer">Whose neurons.</param>
     /// <param name="gathered">The stage that the votes belong to.</param>
-    private int Elect(int layer, Stage gathered)
+    private int Elect(QueryState query, int layer, Stage gathered)
     {
         NeuronLayer neurons = _layout.Layers[layer];
         Ballot ballot = _ballots[layer]!;
-        _multiplications += ballot.EntriesRead + ballot.HashOperations;
-        _bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong) + ballot.HashBytes;
-        Profile?.Mark(gathered, _multiplications, _bytes, 2 * ballot.BucketsRead);
-        int count = ballot.Count(neurons.Selector!.Budget, _candidates.Pointer, _votes.Pointer);
+        query.Multiplications += ballot.EntriesRead + ballot.HashOperations;
+        query.Bytes += (long)ballot.EntriesRead * sizeof(uint) + (long)ballot.BucketsRead * sizeof(ulong) + ballot.HashBytes;
+        Profile?.Mark(gathered, query.Multiplications, query.Bytes, 2 * ballot.BucketsRead);
+        int* candidates = query.Candidates.Pointer;
+        int count = ballot.Count(neurons.Selector!.Budget, candidates, query.Votes.Pointer);
         for (int i = 0; i < count; i++)
-            neurons.PrefetchNeuron(_candidates.Pointer[i]);
-        Profile?.Mark(Stage.Election, _multiplications, _bytes, 0);
+            neurons.PrefetchNeuron(candidates[i]);
+        Profile?.Mark(Stage.Election, query.Multiplications, query.Bytes, 0);
         return count;
     }
 
-    /// <summary>Fills the first vector: the sparse layer's output, or the dense input itself.</summary>
-    private void Input(PredictionMode mode)
+    /// <summary>Everything between the features and the output layer.</summary>
+    private void Forward(QueryState query, PredictionMode mode)
     {
-        if (_layout.SparseInput is { } sparse)
-        {
-            sparse.Forward<TKernel>(Features, _sums.Pointer, _current.Pointer);
-            _current.Span[sparse.Outputs..].Clear();
-            Activate(sparse.Activation, sparse.Outputs);
-            _multiplications += (long)Features.Count * sparse.Outputs;
-            _bytes += Features.Count * sparse.BytesPerFeature;
-            return;
-        }
-        _current.Span.Clear();
-        for (int i = 0; i < Features.Count; i++)
-            _current.Pointer[Features.Ids[i]] = Features.Values[i];
+        Input(query);
+        Profile?.Mark(Stage.InputLayer, query.Multiplications, query.Bytes, query.Features.Count);
+        for (int i = 0; i < _layout.Layers.Length - 1; i++)
+            Hidden(query, i, mode);
+        if (_layout.Layers.Length > 1)
+            Profile?.Mark(Stage.Hidden, query.Multiplications, query.Bytes, 0);
     }
 
-    private void Hidden(int index, PredictionMode mode)
+    /// <summary>Fills the first vector: the sparse layer's output, or the dense input itself.</summary>
+    private void Input(QueryState query)
+    {
+        FeatureVector features = query.Features;
+        NativeBuffer<float> vector = query.Vector;
+        if (_layout.SparseInput is { } sparse)
+        {
+            sparse.Forward<TKernel>(features, _sums.Pointer, vector.Pointer);
+            vector.Span[sparse.Outputs..].Clear();
+            Activate(vector, sparse.Activation, sparse.Outputs);
+            query.Multiplications += (long)features.Count * sparse.Outputs;
+            query.Bytes += features.Count * sparse.BytesPerFeature;
+            return;
+        }
+        vector.Span.Clear();
+        for (int i = 0; i < features.Count; i++)
+            vector.Pointer[features.Ids[i]] = features.Values[i];
+    }
+
+    private void Hidden(QueryState query, int index, PredictionMode mode)
     {
         NeuronLayer layer = _layout.Layers[index];
-        float* x = _current.Pointer, y = _next.Pointer;
+        float* x = query.Vector.Pointer, y = _next.Pointer;
         float scale = FloatKernels.Quantize(x, _quantized.Pointer, layer.Stride);
-        int candidates = 0;
-        if (layer.Selector is { } selector && (mode == PredictionMode.Lsh || (mode == PredictionMode.Auto && selector.Pays)))
+        int* candidates = query.Candidates.Pointer;
+        int elected = 0;
+        if (Selects(layer, mode))
         {
-            Vote(_ballots[index]!);
-            if (selector.NeedsHidden)
-                VoteByHidden(_ballots[index]!, scale);
-            candidates = Elect(index, Stage.Hidden);
+            Vote(_ballots[index]!, query);
+            if (layer.Selector!.NeedsHidden)
+                VoteByHidden(_ballots[index]!, query, scale);
+            elected = Elect(query, index, Stage.Hidden);
         }
-        new Span<float>(y, _next.Length).Clear();
-        if (candidates > 0)
+        _next.Span.Clear();
+        if (elected > 0)
         {
-            layer.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, _logits.Pointer);
-            for (int i = 0; i < candidates; i++)
-                y[_candidates.Pointer[i]] = _logits.Pointer[i];
+            layer.Logits<TKernel>(_quantized.Pointer, scale, candidates, elected, _logits.Pointer);
+            for (int i = 0; i < elected; i++)
+                y[candidates[i]] = _logits.Pointer[i];
         }
         else
         {
             layer.Logits<TKernel>(_quantized.Pointer, scale, 0, layer.Outputs, y);
         }
-        int evaluated = candidates > 0 ? candidates : layer.Outputs;
-        _multiplications += (long)evaluated * layer.Inputs;
-        _bytes += evaluated * layer.BytesPerNeuron;
-        new ReadOnlySpan<float>(y, _next.Length).CopyTo(_current.Span);
-        Activate(layer.Activation, layer.Outputs);
+        int evaluated = elected > 0 ? elected : layer.Outputs;
+        query.Multiplications += (long)evaluated * layer.Inputs;
+        query.Bytes += evaluated * layer.BytesPerNeuron;
+        _next.Span.CopyTo(query.Vector.Span);
+        Activate(query.Vector, layer.Activation, layer.Outputs);
     }
 
-    private void Activate(LayerActivation activation, int width)
+    private static void Activate(NativeBuffer<float> vector, LayerActivation activation, int width)
     {
         if (activation == LayerActivation.Relu)
-            FloatKernels.Relu(_current.Pointer, ModelFormat.RowStride(width));
+            FloatKernels.Relu(vector.Pointer, ModelFormat.RowStride(width));
         else if (activation == LayerActivation.Sigmoid)
-            FloatKernels.Sigmoid(_current.Pointer, width);
+            FloatKernels.Sigmoid(vector.Pointer, width);
     }
 
-    private int Selected(NeuronLayer output, int candidates, bool probabilities, Span<Prediction> top)
+    private int Selected(QueryState query, bool probabilities, Span<Prediction> top)
     {
-        float scale = FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride);
+        NeuronLayer output = _layout.Output;
+        int candidates = query.Elected;
+        int* neurons = query.Candidates.Pointer;
+        float scale = FloatKernels.Quantize(query.Vector.Pointer, _quantized.Pointer, output.Stride);
         float blend = output.Selector!.VoteBlend;
         float* logits = _logits.Pointer, scores = logits;
-        output.Logits<TKernel>(_quantized.Pointer, scale, _candidates.Pointer, candidates, logits);
-        _multiplications += (long)candidates * output.Inputs;
-        _bytes += candidates * output.BytesPerNeuron;
-        Profile?.Mark(Stage.DotProducts, _multiplications, _bytes, 2 * candidates);
+        output.Logits<TKernel>(_quantized.Pointer, scale, neurons, candidates, logits);
+        query.Multiplications += (long)candidates * output.Inputs;
+        query.Bytes += candidates * output.BytesPerNeuron;
+        Profile?.Mark(Stage.DotProducts, query.Multiplications, query.Bytes, 2 * candidates);
         if (blend > 0f)
         {
             // The votes have done their work of election: their memory takes the scores.
-            scores = _votes.Pointer;
-            FloatKernels.AddLog2(logits, _votes.Pointer, blend, scores, candidates);
+            scores = query.Votes.Pointer;
+            FloatKernels.AddLog2(logits, scores, blend, scores, candidates);
         }
         var best = new TopK(top);
         for (int i = 0; i < candidates; i++)
-            best.Offer(_candidates.Pointer[i], logits[i], scores[i]);
-        Profile?.Mark(Stage.TopK, _multiplications, _bytes, 0);
+            best.Offer(neurons[i], logits[i], scores[i]);
+        Profile?.Mark(Stage.TopK, query.Multiplications, query.Bytes, 0);
         if (probabilities && best.Count > 0)
         {
             float max = best.Max, temperature = 1f, sum;
@@ -271,7 +281,7 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
                 for (int i = 0; i < candidates; i++)
                     scores[i] *= temperature;
                 max *= temperature;
-                int samples = SampleRest(output, calibration, scale, candidates, ref max);
+                int samples = SampleRest(query, calibration, scale, ref max);
                 sum = FloatKernels.SumOfExponentials(scores, candidates, max) + FloatKernels.SumOfExponentials(_sampled.Pointer, samples, max);
             }
             else
@@ -279,21 +289,22 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
                 sum = FloatKernels.SumOfExponentials(scores, candidates, max);
             }
             best.SetProbabilities(output.Activation, temperature, max, 1f / sum, _layout.Calibration?.Lsh);
-            Profile?.Mark(Stage.Probabilities, _multiplications, _bytes, 2 * (_layout.Calibration?.Neurons.Length ?? 0));
+            Profile?.Mark(Stage.Probabilities, query.Multiplications, query.Bytes, 2 * (_layout.Calibration?.Neurons.Length ?? 0));
         }
         return best.Count;
     }
 
     /// <summary>The weighed logits of the sampled neurons; <paramref name="max"/> rises to the largest.</summary>
-    private int SampleRest(NeuronLayer output, OutputCalibration calibration, float scale, int candidates, ref float max)
+    private int SampleRest(QueryState query, OutputCalibration calibration, float scale, ref float max)
     {
+        NeuronLayer output = _layout.Output;
         int samples = calibration.Neurons.Length;
         fixed (int* neurons = calibration.Neurons)
             output.Logits<TKernel>(_quantized.Pointer, scale, neurons, samples, _sampled.Pointer);
         // Candidates count themselves, so as samples they count nothing.
-        for (int i = 0; i < candidates; i++)
+        for (int i = 0; i < query.Elected; i++)
         {
-            int at = Array.BinarySearch(calibration.Neurons, _candidates.Pointer[i]);
+            int at = Array.BinarySearch(calibration.Neurons, query.Candidates.Pointer[i]);
             if (at >= 0)
                 _sampled.Pointer[at] = -1e30f;
         }
@@ -302,41 +313,45 @@ internal sealed unsafe class Engine<TKernel> : Engine where TKernel : struct, IK
             _sampled.Pointer[i] = _sampled.Pointer[i] * calibration.InverseTemperature + calibration.LogWeights[i];
             max = MathF.Max(max, _sampled.Pointer[i]);
         }
-        _multiplications += (long)samples * output.Inputs;
-        _bytes += samples * output.BytesPerNeuron;
+        query.Multiplications += (long)samples * output.Inputs;
+        query.Bytes += samples * output.BytesPerNeuron;
         return samples;
     }
 
-    private int Dense(NeuronLayer output, bool probabilities, Span<Prediction> top)
+    private int Dense(QueryState query, bool probabilities, Span<Prediction> top)
     {
-        float scale = FloatKernels.Quantize(_current.Pointer, _quantized.Pointer, output.Stride);
+        NeuronLayer output = _layout.Output;
+        float scale = FloatKernels.Quantize(query.Vector.Pointer, _quantized.Pointer, output.Stride);
         float* logits = _logits.Pointer;
         var best = new TopK(top);
-        // The softmax's sum is kept relative to the largest logit so far, and rescaled when a larger one comes.
-        float max = float.NegativeInfinity, sum = 0f;
+        var sum = new RunningSum();
         bool needSum = probabilities && output.Activation == LayerActivation.Softmax;
         for (int first = 0; first < output.Outputs; first += Block)
         {
             int count = Math.Min(Block, output.Outputs - first);
             output.Logits<TKernel>(_quantized.Pointer, scale, first, count, logits);
-            _multiplications += (long)count * output.Inputs;
-            _bytes += count * output.BytesPerNeuron;
-            Profile?.Mark(Stage.DotProducts, _multiplications, _bytes, 2);
+            query.Multiplications += (long)count * output.Inputs;
+            query.Bytes += count * output.BytesPerNeuron;
+            Profile?.Mark(Stage.DotProducts, query.Multiplications, query.Bytes, 2);
             best.OfferAll(first, logits, count);
-            Profile?.Mark(Stage.TopK, _multiplications, _bytes, 0);
+            Profile?.Mark(Stage.TopK, query.Multiplications, query.Bytes, 0);
             if (needSum)
             {
-                if (best.Max > max)
-                {
-                    sum *= StableMath.Exp(max - best.Max);
-                    max = best.Max;
-                }
-                sum += FloatKernels.SumOfExponentials(logits, count, max);
-                Profile?.Mark(Stage.Probabilities, _multiplications, _bytes, 0);
+                sum.Add(logits, count, best.Max);
+                Profile?.Mark(Stage.Probabilities, query.Multiplications, query.Bytes, 0);
             }
         }
         if (probabilities && best.Count > 0)
-            best.SetProbabilities(output.Activation, 1f, best.Max, 1f / sum, _layout.Calibration?.Dense);
+            best.SetProbabilities(output.Activation, 1f, best.Max, 1f / sum.Value, _layout.Calibration?.Dense);
         return best.Count;
     }
+
+    /// <summary>Writes down what the answered query cost.</summary>
+    private void Count(QueryState query) => query.Cost = new PredictionCost
+    {
+        Features = query.Features.Count,
+        ActiveNeurons = query.Elected > 0 ? query.Elected : _layout.Output.Outputs,
+        Multiplications = query.Multiplications,
+        BytesTouched = query.Bytes,
+    };
 }

@@ -36,6 +36,18 @@ public sealed class Predictor : IDisposable
 
     internal Engine Engine => _engine;
 
+    internal bool IsDisposed => _disposed;
+
+    /// <summary>Working memory for queries that are answered together.</summary>
+    /// <param name="capacity">The most queries at a time, 1 to <see cref="PredictionBatch.MaxCapacity"/>. 8 to 32 bring most of the gain.</param>
+    public PredictionBatch CreateBatch(int capacity)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(capacity);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(capacity, PredictionBatch.MaxCapacity);
+        return new PredictionBatch(this, capacity);
+    }
+
     /// <summary>Answers a text.</summary>
     /// <param name="text">Any text; words that the model does not know are ignored.</param>
     /// <param name="top">Receives the best answers, best first.</param>
@@ -44,10 +56,7 @@ public sealed class Predictor : IDisposable
     public int PredictText(string text, Span<Prediction> top)
     {
         ArgumentNullException.ThrowIfNull(text);
-        int needed = Encoding.UTF8.GetMaxByteCount(text.Length);
-        if (_utf8.Length < needed)
-            _utf8 = new byte[Math.Max(needed, 2 * _utf8.Length)];
-        return PredictText(_utf8.AsSpan(0, Encoding.UTF8.GetBytes(text, _utf8)), top);
+        return PredictText(ToUtf8(text), top);
     }
 
     /// <summary>Answers a text given as UTF-8; see <see cref="PredictText(string, Span{Prediction})"/>.</summary>
@@ -88,6 +97,15 @@ public sealed class Predictor : IDisposable
         _disposed = true;
         _engine.Dispose();
         _model.Release();
+    }
+
+    /// <summary>The text as UTF-8, valid until the next call.</summary>
+    internal ReadOnlySpan<byte> ToUtf8(string text)
+    {
+        int needed = Encoding.UTF8.GetMaxByteCount(text.Length);
+        if (_utf8.Length < needed)
+            _utf8 = new byte[Math.Max(needed, 2 * _utf8.Length)];
+        return _utf8.AsSpan(0, Encoding.UTF8.GetBytes(text, _utf8));
     }
 
     /// <summary>Answers whatever is in the engine's feature vector.</summary>

@@ -41,6 +41,38 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         StoreSums(sum0, sum1, sum2, sum3, results);
     }
 
+    public static int Lanes => 8;
+
+    public static void Dot4Lanes(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vectors, bool nonNegative, int length, int* results)
+    {
+        Vector256<short> ones = Vector256.Create((short)1);
+        Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        if (nonNegative)
+        {
+            for (int i = 0; i < length; i += 4)
+            {
+                Vector256<byte> x = Vector256.Load((byte*)vectors + 8 * i);
+                sum0 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Broadcast(row0 + i)), ones);
+                sum1 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Broadcast(row1 + i)), ones);
+                sum2 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Broadcast(row2 + i)), ones);
+                sum3 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Broadcast(row3 + i)), ones);
+            }
+        }
+        else
+        {
+            for (int i = 0; i < length; i += 4)
+            {
+                Vector256<sbyte> x = Vector256.Load(vectors + 8 * i);
+                Vector256<byte> magnitude = Avx2.Abs(x);
+                sum0 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Broadcast(row0 + i), x)), ones);
+                sum1 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Broadcast(row1 + i), x)), ones);
+                sum2 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Broadcast(row2 + i), x)), ones);
+                sum3 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Broadcast(row3 + i), x)), ones);
+            }
+        }
+        StoreLanes(sum0, sum1, sum2, sum3, results);
+    }
+
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)
     {
         // A cache line of outputs stays in eight registers while all rows go by, two rows per multiply (vpmaddwd).
@@ -79,6 +111,28 @@ internal readonly unsafe struct Avx2Kernel : IKernel
     {
         Vector256<int> folded = Avx2.HorizontalAdd(Avx2.HorizontalAdd(sum0, sum1), Avx2.HorizontalAdd(sum2, sum3));
         (folded.GetLower() + folded.GetUpper()).Store(results);
+    }
+
+    /// <summary>Four weights of a row, in every lane.</summary>
+    internal static Vector256<sbyte> Broadcast(sbyte* weights) => Avx2.BroadcastScalarToVector256((int*)weights).AsSByte();
+
+    /// <summary>Four rows of eight lanes, transposed.</summary>
+    internal static void StoreLanes(Vector256<int> sum0, Vector256<int> sum1, Vector256<int> sum2, Vector256<int> sum3, int* results)
+    {
+        // Within each half: lanes 0, 1 of rows 0, 1 and of rows 2, 3, then the pairs side by side.
+        Vector256<long> rows01 = Avx2.UnpackLow(sum0, sum1).AsInt64(), rows23 = Avx2.UnpackLow(sum2, sum3).AsInt64();
+        Store(Avx2.UnpackLow(rows01, rows23), results);
+        Store(Avx2.UnpackHigh(rows01, rows23), results + 4);
+        rows01 = Avx2.UnpackHigh(sum0, sum1).AsInt64();
+        rows23 = Avx2.UnpackHigh(sum2, sum3).AsInt64();
+        Store(Avx2.UnpackLow(rows01, rows23), results + 8);
+        Store(Avx2.UnpackHigh(rows01, rows23), results + 12);
+
+        static void Store(Vector256<long> lanes, int* results)
+        {
+            lanes.GetLower().AsInt32().Store(results);
+            lanes.GetUpper().AsInt32().Store(results + 16);
+        }
     }
 
     /// <summary>Outputs 0-7 (returned) and 8-15 of two rows times their two coefficients.</summary>

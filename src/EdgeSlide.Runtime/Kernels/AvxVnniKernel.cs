@@ -36,6 +36,37 @@ internal readonly unsafe struct AvxVnniKernel : IKernel
         Avx2Kernel.StoreSums(sum0, sum1, sum2, sum3, results);
     }
 
+    public static int Lanes => Avx2Kernel.Lanes;
+
+    public static void Dot4Lanes(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vectors, bool nonNegative, int length, int* results)
+    {
+        Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        if (nonNegative)
+        {
+            for (int i = 0; i < length; i += 4)
+            {
+                Vector256<byte> x = Vector256.Load((byte*)vectors + 8 * i);
+                sum0 = AvxVnni.MultiplyWideningAndAdd(sum0, x, Avx2Kernel.Broadcast(row0 + i));
+                sum1 = AvxVnni.MultiplyWideningAndAdd(sum1, x, Avx2Kernel.Broadcast(row1 + i));
+                sum2 = AvxVnni.MultiplyWideningAndAdd(sum2, x, Avx2Kernel.Broadcast(row2 + i));
+                sum3 = AvxVnni.MultiplyWideningAndAdd(sum3, x, Avx2Kernel.Broadcast(row3 + i));
+            }
+        }
+        else
+        {
+            for (int i = 0; i < length; i += 4)
+            {
+                Vector256<sbyte> x = Vector256.Load(vectors + 8 * i);
+                Vector256<byte> magnitude = Avx2.Abs(x);
+                sum0 = AvxVnni.MultiplyWideningAndAdd(sum0, magnitude, Avx2.Sign(Avx2Kernel.Broadcast(row0 + i), x));
+                sum1 = AvxVnni.MultiplyWideningAndAdd(sum1, magnitude, Avx2.Sign(Avx2Kernel.Broadcast(row1 + i), x));
+                sum2 = AvxVnni.MultiplyWideningAndAdd(sum2, magnitude, Avx2.Sign(Avx2Kernel.Broadcast(row2 + i), x));
+                sum3 = AvxVnni.MultiplyWideningAndAdd(sum3, magnitude, Avx2.Sign(Avx2Kernel.Broadcast(row3 + i), x));
+            }
+        }
+        Avx2Kernel.StoreLanes(sum0, sum1, sum2, sum3, results);
+    }
+
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) =>
         Avx2Kernel.WeightedSum(rows, stride, ids, coefficients, count, results, length);
 }

@@ -22,4 +22,22 @@ internal unsafe interface IKernel
     /// The caller keeps the sum of |coefficients| * 127 within INT32.
     /// </summary>
     static abstract void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length);
+
+    /// <summary>How many vectors <see cref="Dot4Lanes"/> takes; 0 for a kernel without it, where vectors go one by one.</summary>
+    static virtual int Lanes => 0;
+
+    /// <summary>
+    /// Dot products of four rows with <see cref="Lanes"/> vectors at once, one vector per lane of the accumulators, so that no
+    /// sum is folded across lanes: results[4 * lane + row].
+    /// </summary>
+    /// <param name="row0">The first of four rows.</param>
+    /// <param name="row1">The second.</param>
+    /// <param name="row2">The third.</param>
+    /// <param name="row3">The fourth.</param>
+    /// <param name="vectors">Interleaved by fours: element i of a lane's vector at (i / 4 * Lanes + lane) * 4 + i % 4.</param>
+    /// <param name="nonNegative">True if no element of a vector is below zero, as after a rectifier: that saves instructions.</param>
+    /// <param name="length">Of a row.</param>
+    /// <param name="results">[Lanes x 4].</param>
+    static virtual void Dot4Lanes(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vectors, bool nonNegative, int length, int* results) =>
+        throw new NotSupportedException();
 }

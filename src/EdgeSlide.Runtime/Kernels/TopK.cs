@@ -14,6 +14,14 @@ internal ref struct TopK(Span<Prediction> results)
     private readonly Span<Prediction> _results = results;
     private float _threshold = float.NegativeInfinity;
 
+    /// <summary>Goes on with a list that already holds some answers.</summary>
+    public TopK(Span<Prediction> results, int count) : this(results)
+    {
+        Count = count;
+        if (count == results.Length && count > 0)
+            _threshold = results[count - 1].Score;
+    }
+
     public int Count { get; private set; }
 
     /// <summary>The best score so far.</summary>

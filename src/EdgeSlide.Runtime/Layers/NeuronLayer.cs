@@ -92,6 +92,51 @@ internal sealed unsafe class NeuronLayer
             logits[i] = Logit<TKernel>(x, xScale, neurons[i]);
     }
 
+    /// <summary>
+    /// The logits of consecutive neurons for several vectors, the same bits as one by one: vector v's from
+    /// <paramref name="logits"/> + v * <paramref name="logitStride"/> on.
+    /// </summary>
+    /// <param name="x">The vectors.</param>
+    /// <param name="firstVector">A multiple of the kernel's lanes.</param>
+    /// <param name="vectors">How many.</param>
+    /// <param name="first">The first neuron.</param>
+    /// <param name="count">How many neurons; few enough for their rows to stay in a cache from one vector to the next.</param>
+    /// <param name="logits">Receives the logits.</param>
+    /// <param name="logitStride">From one vector's logits to the next's.</param>
+    public void Logits<TKernel>(QuantizedVectors x, int firstVector, int vectors, int first, int count, float* logits, int logitStride) where TKernel : struct, IKernel
+    {
+        int done = 0;
+        // A group that fills less than half of the lanes is faster one by one.
+        for (; TKernel.Lanes > 0 && vectors - done > TKernel.Lanes / 2; done += TKernel.Lanes)
+            LogitsByLanes<TKernel>(x, firstVector + done, Math.Min(TKernel.Lanes, vectors - done), first, count, logits + (long)done * logitStride, logitStride);
+        for (; done < vectors; done++)
+            Logits<TKernel>(x.Plain(firstVector + done), x.Scale(firstVector + done), first, count, logits + (long)done * logitStride);
+    }
+
+    private void LogitsByLanes<TKernel>(QuantizedVectors x, int firstVector, int vectors, int first, int count, float* logits, int logitStride) where TKernel : struct, IKernel
+    {
+        sbyte* group = x.Interleaved(firstVector);
+        bool nonNegative = x.IsNonNegative(firstVector);
+        int* dots = stackalloc int[4 * TKernel.Lanes];
+        int i = 0;
+        for (; i + 4 <= count; i += 4)
+        {
+            sbyte* row = _rows.Pointer + (long)(first + i) * Stride;
+            TKernel.Dot4Lanes(row, row + Stride, row + 2L * Stride, row + 3L * Stride, group, nonNegative, Stride, dots);
+            (Vector128<float> scales, Vector128<float> bias) = Deinterleave((float*)(_affine.Pointer + first + i));
+            for (int v = 0; v < vectors; v++)
+            {
+                Vector128<float> scale = Vector128.Create(x.Scale(firstVector + v));
+                (Vector128.ConvertToSingle(Vector128.Load(dots + 4 * v)) * (scales * scale) + bias).Store(logits + (long)v * logitStride + i);
+            }
+        }
+        for (; i < count; i++)
+        {
+            for (int v = 0; v < vectors; v++)
+                logits[(long)v * logitStride + i] = Logit<TKernel>(x.Plain(firstVector + v), x.Scale(firstVector + v), first + i);
+        }
+    }
+
     /// <summary>The logit of one neuron, the same bits as four at a time.</summary>
     private float Logit<TKernel>(sbyte* x, float xScale, int neuron) where TKernel : struct, IKernel
     {

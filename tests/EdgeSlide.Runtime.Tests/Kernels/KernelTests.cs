@@ -1,4 +1,5 @@
 using EdgeSlide.Kernels;
+using EdgeSlide.Layers;
 using EdgeSlide.Runtime.Tests.Support;
 
 namespace EdgeSlide.Runtime.Tests.Kernels;
@@ -76,6 +77,52 @@ public sealed unsafe class KernelTests
                 for (int r = 0; r < 4; r++)
                     Assert.Equal(NaiveDot(new ReadOnlySpan<sbyte>(starts[r], length), new ReadOnlySpan<sbyte>(x, length)), results[r]);
                 Assert.Equal(12345, results[4]);
+            }
+        }
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Four_dots_for_each_lane_equal_the_dots_one_by_one(string kernel)
+    {
+        int lanes = Run(kernel, new LanesCall());
+        if (lanes == 0)
+            return;
+        var random = new Random(7);
+        using var rows = new NativeBuffer<sbyte>(4 * (Longest + 64));
+        using var vectors = new NativeBuffer<float>(lanes * Longest);
+        using var results = new NativeBuffer<int>(4 * lanes + 1);
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            foreach ((bool negative, bool extreme) in new[] { (false, false), (true, false), (false, true), (true, true) })
+            {
+                using var quantized = new QuantizedVectors(lanes, length, lanes);
+                // One lane stays empty where there are several.
+                for (int v = 0; v < Math.Max(1, lanes - 1); v++)
+                {
+                    float* x = vectors.Pointer + v * length;
+                    for (int i = 0; i < length; i++)
+                        x[i] = extreme ? (negative && random.Next(2) == 0 ? -127 : 127) : random.Next(negative ? -127 : 0, 128);
+                    x[0] = 127;
+                    quantized.Add(x);
+                }
+                quantized.Interleave();
+                Assert.Equal(!negative, quantized.IsNonNegative(0));
+                if (extreme)
+                    FillExtremes(rows.Span, random);
+                else
+                    Fill(rows.Span, random);
+                sbyte*[] starts = [rows.Pointer + 2 * length + 3, rows.Pointer + 7, rows.Pointer + length, rows.Pointer + 7];
+                results.Pointer[4 * lanes] = 12345;
+                Run(kernel, new Dot4LanesCall(starts, quantized.Interleaved(0), !negative, length, results.Pointer));
+                for (int v = 0; v < lanes; v++)
+                {
+                    for (int r = 0; r < 4; r++)
+                    {
+                        int expected = v >= quantized.Count ? 0 : NaiveDot(new ReadOnlySpan<sbyte>(starts[r], length), new ReadOnlySpan<sbyte>(quantized.Plain(v), length));
+                        Assert.Equal(expected, results.Pointer[4 * v + r]);
+                    }
+                }
+                Assert.Equal(12345, results.Pointer[4 * lanes]);
             }
         }
     }
@@ -165,6 +212,20 @@ public sealed unsafe class KernelTests
         public int Visit<TKernel>() where TKernel : struct, IKernel
         {
             TKernel.Dot4(rows[0], rows[1], rows[2], rows[3], vector, length, results);
+            return 0;
+        }
+    }
+
+    private sealed class LanesCall : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel => TKernel.Lanes;
+    }
+
+    private sealed class Dot4LanesCall(sbyte*[] rows, sbyte* vectors, bool nonNegative, int length, int* results) : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel
+        {
+            TKernel.Dot4Lanes(rows[0], rows[1], rows[2], rows[3], vectors, nonNegative, length, results);
             return 0;
         }
     }

@@ -12,7 +12,7 @@ public sealed class RoundTripTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     /// <summary>Every combination of input, depth, selection and output activation that a model file can hold.</summary>
-    private static IEnumerable<TestNetwork> Networks()
+    internal static IEnumerable<TestNetwork> Networks()
     {
         ulong seed = 100;
         foreach (FeaturizerKind kind in new[] { FeaturizerKind.Sparse, FeaturizerKind.Dense })

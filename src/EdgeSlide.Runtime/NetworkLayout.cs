@@ -1,0 +1,31 @@
+using EdgeSlide.Calibration;
+using EdgeSlide.Hashing;
+using EdgeSlide.Layers;
+using EdgeSlide.Model;
+
+namespace EdgeSlide;
+
+/// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
+internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration)
+{
+    public NeuronLayer Output => Layers[^1];
+
+    /// <summary>The widest vector between layers (the output layer's excluded), padded.</summary>
+    public int MaxHiddenWidth { get; } = ModelFormat.RowStride(WidestHidden(SparseInput, Layers));
+
+    /// <summary>Floats in a buffer that holds any vector between layers, as hashing pads it.</summary>
+    public int VectorLength => Math.Max(MaxHiddenWidth, SimHash.PaddedDimensions(MaxHiddenWidth));
+
+    /// <summary>The most neurons that any layer's selector elects.</summary>
+    public int MaxBudget { get; } = Layers.Max(layer => layer.Selector?.Budget ?? 0);
+
+    private static int WidestHidden(SparseInputLayer? sparseInput, NeuronLayer[] layers)
+    {
+        int width = sparseInput?.Outputs ?? 0;
+        foreach (NeuronLayer layer in layers)
+            width = Math.Max(width, layer.Inputs);
+        foreach (NeuronLayer hidden in layers[..^1])
+            width = Math.Max(width, hidden.Outputs);
+        return width;
+    }
+}
