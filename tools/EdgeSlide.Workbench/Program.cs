@@ -22,6 +22,7 @@ var root = new RootCommand("""
     QuantizeCommand.Create(),
     EvalCommand.Create(),
     CompareCommand.Create(),
+    ExportCommand.Create(),
     DataCommand.Create(),
     SlideCommand.Create(),
     ImportCommand.Create(),
