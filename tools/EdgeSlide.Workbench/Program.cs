@@ -24,6 +24,7 @@ var root = new RootCommand("""
     TuneCommand.Create(),
     EvalCommand.Create(),
     ReportCommand.Create(),
+    CompareCommand.Create(),
     ExportCommand.Create(),
     DataCommand.Create(),
     SlideCommand.Create(),
