@@ -68,7 +68,7 @@ internal static unsafe class ScaleModel
             labels.Fill(rows, affine, keys, LogitScale, cancel);
         }
         stage?.Invoke("filling buckets");
-        (byte[] offsets, byte[] entries, float voteScale) = Buckets(keys, options, features);
+        (byte[] offsets, byte[] entries, float voteScale) = Buckets(keys, options);
         var selector = new SelectorHeader { Budget = (uint)Math.Min(options.Budget, options.Labels), SourceCount = 1, VoteBlend = options.VoteBlend, Pays = 1 };
         var source = new SourceRecord { Kind = SourceKind.Features, KeyCount = (uint)options.Features, Tables = 1, Weight = 1f, VoteScale = voteScale };
 
@@ -130,20 +130,22 @@ internal static unsafe class ScaleModel
         return rows;
     }
 
-    /// <summary>Labels by feature, ascending. A vote is the label's share in the bucket, damped as training damps it.</summary>
-    private static (byte[] Offsets, byte[] Entries, float VoteScale) Buckets(int[] keys, ScaleOptions options, ZipfFeatures features)
+    /// <summary>
+    /// Labels by feature, ascending. A vote is the label's share in the bucket, damped as training damps it, times a half to
+    /// one by chance: no two labels of a feature were seen equally often.
+    /// </summary>
+    private static (byte[] Offsets, byte[] Entries, float VoteScale) Buckets(int[] keys, ScaleOptions options)
     {
         var offsetBytes = new byte[(options.Features + 1L) * sizeof(uint)];
         var entryBytes = new byte[(long)keys.Length * sizeof(uint)];
         Span<uint> offsets = MemoryMarshal.Cast<byte, uint>(offsetBytes.AsSpan()), entries = MemoryMarshal.Cast<byte, uint>(entryBytes.AsSpan());
         foreach (int key in keys)
             offsets[key + 1]++;
-        uint longest = 1, shortest = uint.MaxValue;
+        uint shortest = uint.MaxValue;
         for (int f = 0; f < options.Features; f++)
         {
             if (offsets[f + 1] > 0)
                 shortest = Math.Min(shortest, offsets[f + 1]);
-            longest = Math.Max(longest, offsets[f + 1]);
             offsets[f + 1] += offsets[f];
         }
         float scale = 1f / (shortest + TableBuilder.Prior);
@@ -152,7 +154,8 @@ internal static unsafe class ScaleModel
         {
             int key = keys[i];
             uint length = offsets[key + 1] - offsets[key];
-            entries[(int)next[key]++] = BucketTable.Pack(i / options.KeysPerLabel, BucketTable.EncodeVote(1f / (length + TableBuilder.Prior), scale));
+            float chance = 0.5f + (StableHash.Mix(options.Seed + (ulong)i * 0x9E3779B97F4A7C15) >> 40) * (0.5f / (1 << 24));
+            entries[(int)next[key]++] = BucketTable.Pack(i / options.KeysPerLabel, BucketTable.EncodeVote(chance / (length + TableBuilder.Prior), scale));
         }
         return (offsetBytes, entryBytes, scale);
     }

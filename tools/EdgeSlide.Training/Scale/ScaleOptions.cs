@@ -22,7 +22,7 @@ internal sealed record ScaleOptions
     public double Noise { get; init; } = 0.7;
 
     /// <summary>A label stands in the buckets of this many of its rarest features.</summary>
-    public int KeysPerLabel { get; init; } = 6;
+    public int KeysPerLabel { get; init; } = 4;
 
     public int Budget { get; init; } = 32;
 
