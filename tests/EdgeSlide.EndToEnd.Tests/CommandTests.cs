@@ -131,7 +131,7 @@ public sealed class CommandTests : IDisposable
     {
         string path = Models.Text(_shell);
         JsonElement info = Json("edgeslide info text.eslide --json");
-        Assert.Equal(["path", "model_bytes", "checksums_verified", "input", "features", "labels", "layers", "sections", "table_bytes", "memory_per_thread_bytes", "kernel", "provenance"], Names(info));
+        Assert.Equal(["path", "model_bytes", "checksums_verified", "input", "features", "labels", "neurons_reordered", "layers", "sections", "table_bytes", "memory_per_thread_bytes", "kernel", "provenance"], Names(info));
         Assert.Equal(new FileInfo(path).Length, info.GetProperty("model_bytes").GetInt64());
         Assert.Equal("end-to-end tests", info.GetProperty("provenance").GetProperty("made_by").GetString());
         JsonElement output = info.GetProperty("layers")[1];
