@@ -60,7 +60,7 @@ internal static unsafe class ScaleModel
         fixed (byte* inputPointer = inputRows)
         fixed (float* scalePointer = inputScales, biasPointer = bias)
         {
-            var input = new SparseInputLayer(new View<sbyte>((sbyte*)inputPointer, inputRows.Length), new View<float>(scalePointer, inputScales.Length),
+            var input = new SparseInputLayer(new View<byte>(inputPointer, inputRows.Length), new View<float>(scalePointer, inputScales.Length),
                 new View<float>(biasPointer, bias.Length), inputRecord);
             var labels = new LabelRows(options, features, featurizer, input);
             labels.Sample(SampledLabels);
