@@ -262,7 +262,8 @@ times=$(mktemp -d)
 trap 'rm -rf "$times"' EXIT
 for ((round = 1; round <= rounds; round++)); do
     say "round $round of $rounds"
-    pinned "$out/bin/peak" "$times/edgeslide.rss" "$binary" bench "$model" "$test_file" --rounds 1 --queries "$queries" --json >"$times/bench"
+    pinned "$out/bin/peak" "$times/edgeslide.rss" "$binary" bench "$model" "$test_file" --rounds 1 --queries "$queries" --profile --json >"$times/bench"
+    jq .dense.stages.dot_products.ns "$times/bench" >>"$times/dots.ns"
     for mode in lsh dense; do jq ".$mode.median_ns" "$times/bench" >>"$times/edgeslide-$mode.ns"; done
     [ -z "${dense_kind:-}" ] || pinned "$out/bin/dense" gemv "$arrays" "$dense_kind" "$queries" | jq .ns >>"$times/gemv.ns"
     for peer in "${names[@]}"; do
@@ -279,7 +280,8 @@ row() { # PEER VERSION SCORES NS BYTES RSS NOTE
 size_of() { stat -Lc %s "$1"; }
 {
     edgeslide=$("$binary" --version) dense_note="INT8, all neurons, kernel $(jq -r .kernel "$times/bench")"
-    [ ! -e "$times/gemv.ns" ] || dense_note+="; OpenBLAS sgemv alone takes $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/edgeslide-dense.ns")" 'BEGIN { printf "%.0f us, %.1f times as long", a / 1000, a / b }')"
+    [ ! -e "$times/gemv.ns" ] || dense_note+="; its dot products alone take $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/dots.ns")" \
+        'BEGIN { printf "%.1f us, OpenBLAS sgemv of the same shape %.1f us, %.1f times as long", b / 1000, a / 1000, a / b }')"
     for mode in lsh dense; do
         jq -c "{p1: .p1_int8_$mode, p5: .p5_int8_$mode, psp1: .psp1_int8_$mode}" "$measured" >"$times/scores"
         [ "$mode" = lsh ] && text="INT8, selected neurons" || text=$dense_note
