@@ -131,7 +131,7 @@ measure() { # OUTPUT COMMAND...
         fi
         sleep 0.2
     done
-    wait "$pid" || status=$?
+    { wait "$pid" || status=$?; } 2>/dev/null
     wall=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
     [ "$status" -eq 0 ] || [ -n "$stopped" ]
 }
