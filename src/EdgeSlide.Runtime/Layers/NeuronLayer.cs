@@ -51,7 +51,15 @@ internal sealed unsafe class NeuronLayer
 
     public LayerActivation Activation { get; }
 
-    public LayerSelector? Selector { get; }
+    public LayerSelector? Selector { get; private set; }
+
+    /// <summary>The same neurons behind another selector, for tuning.</summary>
+    public NeuronLayer WithSelector(LayerSelector selector)
+    {
+        var copy = (NeuronLayer)MemberwiseClone();
+        copy.Selector = selector;
+        return copy;
+    }
 
     public long BytesPerNeuron => RowBytes + sizeof(NeuronAffine);
 

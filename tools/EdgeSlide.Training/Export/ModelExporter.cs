@@ -132,13 +132,9 @@ internal static class ModelExporter
             }
         }
         foreach (ExportedSelector selector in selectors)
-            AddSelector(sections, selector);
+            sections.AddRange(SelectorSections(selector));
         if (calibration is not null)
-        {
-            CalibrationHeader calibrated = calibration.Header;
-            sections.Add(new SectionContent(SectionKind.Calibration, records.Length - 1, 0,
-                ModelWriter.Record<CalibrationHeader, byte>(in calibrated, [.. MemoryMarshal.AsBytes(calibration.Neurons.AsSpan()), .. MemoryMarshal.AsBytes(calibration.LogWeights.AsSpan())])));
-        }
+            sections.Add(CalibrationSection(records.Length - 1, calibration));
         if (network.LabelMap is { } labels)
             sections.Add(SectionContent.Of(SectionKind.LabelMap, 0, 0, labels));
         if (labelNames is not null)
@@ -146,8 +142,16 @@ internal static class ModelExporter
         ModelWriter.Write(path, sections);
     }
 
-    private static void AddSelector(List<SectionContent> sections, ExportedSelector selector)
+    public static SectionContent CalibrationSection(int layer, FittedCalibration calibration)
     {
+        CalibrationHeader header = calibration.Header;
+        return new SectionContent(SectionKind.Calibration, layer, 0,
+            ModelWriter.Record<CalibrationHeader, byte>(in header, [.. MemoryMarshal.AsBytes(calibration.Neurons.AsSpan()), .. MemoryMarshal.AsBytes(calibration.LogWeights.AsSpan())]));
+    }
+
+    public static List<SectionContent> SelectorSections(ExportedSelector selector)
+    {
+        var sections = new List<SectionContent>();
         var header = new SelectorHeader
         {
             Budget = (uint)selector.Budget,
@@ -167,5 +171,6 @@ internal static class ModelExporter
             sections.Add(SectionContent.Of(SectionKind.BucketOffsets, selector.Layer, part, source.Buckets.Offsets));
             sections.Add(SectionContent.Of(SectionKind.BucketEntries, selector.Layer, part, source.Buckets.Entries));
         }
+        return sections;
     }
 }

@@ -43,7 +43,7 @@ internal static class QuantizationJob
 {
     private const int TuningRows = 10_000;
 
-    private static readonly float[] Blends = [0f, 0.125f, 0.25f, 0.5f, 0.75f, 1f, 1.5f, 2f, 3f, 4f, 6f, 8f, 12f, 16f];
+    internal static readonly float[] Blends = [0f, 0.125f, 0.25f, 0.5f, 0.75f, 1f, 1.5f, 2f, 3f, 4f, 6f, 8f, 12f, 16f];
 
     /// <param name="train">The featurized rows that fill the tables.</param>
     /// <param name="held">Featurized held-out rows on which the blend is chosen and the report is measured; null for neither.</param>
@@ -144,6 +144,8 @@ internal static class QuantizationJob
             json.WriteStartObject();
             json.WriteString("tool", record.Tool);
             json.WriteString("data", record.Data);
+            if (record.DataSha256.Length > 0)
+                json.WriteString("data_sha256", record.DataSha256);
             json.WriteString("trained", record.Trained);
             json.WriteNumber("training_rows", record.TrainingRows);
             json.WriteNumber("training_seconds", Math.Round(record.TrainingSeconds, 1));

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Reflection;
+using System.Security.Cryptography;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
@@ -100,6 +101,8 @@ internal static class TrainCommand
         if (model is null)
             return ExitCodes.Interrupted;
         string output = parsed.GetValue(Out)!;
+        using (FileStream data = File.OpenRead(trainPath))
+            model = model with { Record = model.Record with { DataSha256 = Convert.ToHexStringLower(SHA256.HashData(data)) } };
         model.Save(output);
         Screen.Say($"wrote {output} ({new FileInfo(output).Length:N0} bytes)");
         return ExitCodes.Ok;
