@@ -21,6 +21,7 @@ var root = new RootCommand("""
     TrainCommand.Create(),
     QuantizeCommand.Create(),
     EvalCommand.Create(),
+    ExportCommand.Create(),
     DataCommand.Create(),
     SlideCommand.Create(),
     ImportCommand.Create(),

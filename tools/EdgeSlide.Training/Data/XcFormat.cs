@@ -46,8 +46,9 @@ internal static class XcFormat
     }
 
     /// <summary>Writes a file that reads back as the same rows, bit by bit; gzip if the name ends in .gz.</summary>
-    public static void Write(string path, Dataset data) => OutputFile.Write(path, output =>
+    public static void Write(string path, IRowSource data) => OutputFile.Write(path, output =>
     {
+        using RowCursor cursor = data.CreateCursor();
         output.Append(data.RowCount).Append((byte)' ').Append(data.FeatureCount).Append((byte)' ').Append(data.LabelCount).Append((byte)'\n');
         for (int row = 0; row < data.RowCount; row++)
         {
@@ -57,8 +58,9 @@ internal static class XcFormat
                 if (i > 0) output.Append((byte)',');
                 output.Append(labels[i]);
             }
-            ReadOnlySpan<int> ids = data.RowFeatures(row);
-            ReadOnlySpan<float> values = data.RowValues(row);
+            cursor.MoveTo(row);
+            ReadOnlySpan<int> ids = cursor.Ids;
+            ReadOnlySpan<float> values = cursor.Values;
             if (labels.IsEmpty && ids.IsEmpty) output.Append((byte)' ');
             for (int i = 0; i < ids.Length; i++) output.Append((byte)' ').Append(ids[i]).Append((byte)':').Append(values[i]);
             output.Append((byte)'\n');

@@ -7,9 +7,9 @@ namespace EdgeSlide.Workbench.Commands;
 /// <summary>Looks at data, converts it, and makes the demo's corpora.</summary>
 internal static class DataCommand
 {
-    public static Command Create() => new("data", "Describe, split and make data sets.")
+    public static Command Create() => new("data", "Describe, split, make and convert data sets.")
     {
-        CreateDescribe(), CreateSplit(), CreateMake(), ProseCommand.Create(),
+        CreateDescribe(), CreateSplit(), CreateMake(), ConvertCommand.Create(), ProseCommand.Create(),
     };
 
     private static Command CreateDescribe()
