@@ -30,6 +30,9 @@ internal abstract record LoadedData
 
     public abstract (LoadedData Train, LoadedData Validation) Split(double fraction, ulong seed);
 
+    /// <summary>A row's input in words, for people.</summary>
+    public abstract string Describe(int row);
+
     /// <summary>Reads files of one data set under one set of labels.</summary>
     /// <param name="labelFile">A vocabulary: label names by id, or the words of a text.</param>
     /// <param name="labels">The labels of a trained network, for later files of the same data set.</param>
@@ -90,6 +93,19 @@ internal sealed record LoadedRows(RawDataset Rows) : LoadedData
         return (new LoadedRows(train), new LoadedRows(validation));
     }
 
+    public override string Describe(int row)
+    {
+        if (Rows is TextDataset text)
+            return System.Text.Encoding.UTF8.GetString(text.RowText(row));
+        if (Rows is not SparseDataset sparse)
+            return $"{((DenseDataset)Rows).ValueCount:N0} values";
+        const int Most = 12;
+        int[] ids = sparse.RowFeatures(row).ToArray();
+        float[] values = sparse.RowValues(row).ToArray();
+        return "features " + string.Join(", ", Enumerable.Range(0, ids.Length).OrderByDescending(i => Math.Abs(values[i])).Take(Most).Select(i => values[i] == 1f ? $"{ids[i]}" : $"{ids[i]} ({values[i]:0.##})"))
+            + (ids.Length > Most ? $" and {ids.Length - Most} more" : "");
+    }
+
     private static (RawDataset, RawDataset) Both<T>((T Train, T Validation) split) where T : RawDataset => (split.Train, split.Validation);
 }
 
@@ -111,5 +127,15 @@ internal sealed record LoadedText(TokenStream Stream) : LoadedData
     {
         (TokenStream train, TokenStream validation) = Stream.Split(fraction);
         return (new LoadedText(train), new LoadedText(validation));
+    }
+
+    /// <summary>The words before the one to be told.</summary>
+    public override string Describe(int row)
+    {
+        const int Most = 24;
+        int start = row;
+        while (start > 0 && row - start < Most && Stream.Ids[start - 1] != Stream.Vocabulary.EndOfLineId)
+            start--;
+        return start == row ? "(start of line)" : string.Join(' ', Enumerable.Range(start, row - start).Select(i => _labels.Names[Stream.Ids[i]])) + " ...";
     }
 }

@@ -12,6 +12,7 @@ var root = new RootCommand("""
       edgeslide-workbench demo
       edgeslide-workbench train train.tsv.gz --validation valid.tsv.gz --out tags.esnet
       edgeslide-workbench quantize tags.esnet --data train.tsv.gz --validation valid.tsv.gz --out tags.eslide
+      edgeslide-workbench tune tags.eslide valid.tsv.gz --max-loss 0.2
       edgeslide-workbench eval tags.esnet test.tsv.gz --model tags.eslide
 
     Exit codes: 0 done, 1 failure, 2 wrong usage, 3 unusable model or network file, 4 bad input, 6 training diverged,
@@ -20,11 +21,15 @@ var root = new RootCommand("""
 {
     TrainCommand.Create(),
     QuantizeCommand.Create(),
+    TuneCommand.Create(),
     EvalCommand.Create(),
+    ReportCommand.Create(),
+    CompareCommand.Create(),
     ExportCommand.Create(),
     DataCommand.Create(),
     SlideCommand.Create(),
     ImportCommand.Create(),
+    GenerateCommand.Create(),
     DemoCommand.Create(),
 };
 

@@ -14,12 +14,14 @@
 #   EDGESLIDE_DATA     folder with one folder per data set; default ../shared/data beside the repository
 #   EDGESLIDE_MODELS   folder with NAME.esnet, NAME.eslide and NAME.json; default: tools/reproduce.sh makes them in OUTDIR
 #   EDGESLIDE_BINARY   the device binary; published into OUTDIR if not given
+#   EDGESLIDE_WORKBENCH  a built edgeslide-workbench.dll; built if not given
 #   SLIDE_BINARY       the SLIDE C++ reference, built for this machine; skipped without
 #   PEERS              only these peers, separated by spaces (the names in the result)
 #   PEERS_ROUNDS       interleaved rounds, 5; PEERS_QUERIES  queries in each, 2000; PEERS_CORE  the core to pin to, the last
 #   PEERS_WRAP         a command put before trainings and index building, for example "nice" or "flock FILE"
 #   FASTTEXT_DIM, FASTTEXT_EPOCHS, FASTTEXT_RATE, FASTTEXT_ROWS   training of fastText; the last is the softmax's and
 #                      one-vs-all's number of training rows, whose cost grows with rows x labels x dim
+#   SLIDE_ROWS         training rows for SLIDE, 10000
 set -euo pipefail
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; }
 program=peers/run.sh
@@ -39,7 +41,9 @@ amazon-book) epochs=25 softmax_rows=20000 ;;
 esac
 dim=${FASTTEXT_DIM:-128} epochs=${FASTTEXT_EPOCHS:-$epochs} rate=${FASTTEXT_RATE:-0.5} softmax_rows=${FASTTEXT_ROWS:-$softmax_rows}
 rounds=${PEERS_ROUNDS:-5} queries=${PEERS_QUERIES:-2000} core=${PEERS_CORE:-$(($(nproc) - 1))}
-for number in "$dim" "$epochs" "$softmax_rows" "$rounds" "$queries"; do
+sample=4000
+slide_rows_wanted=${SLIDE_ROWS:-10000}
+for number in "$dim" "$epochs" "$softmax_rows" "$rounds" "$queries" "$slide_rows_wanted"; do
     [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "'$number' is not a positive whole number"
 done
 [[ $core =~ ^[0-9]{1,4}$ ]] && taskset -c "$core" true 2>/dev/null || die 2 "there is no core '$core' to pin to"
@@ -145,10 +149,12 @@ prepare_fasttext() {
             text+=", 1 epoch of $rows of $all rows (all would take hours), word vectors begun with those of fasttext-hs"
         fi
         options_file "$out/$peer.options" "$text"
-        make_file "$out/$peer.bin" "$out/train.ft" "$out/$peer.options" -- fasttext_train "$loss" "$rows" -epoch "$([ "$loss" = hs ] && echo "$epochs" || echo 1)"
+        make_file "$out/$peer.bin" "$out/train.ft" "$out/$peer.options" -- fasttext_train "$loss" "$rows" -epoch "$([ "$loss" = hs ] && echo "$epochs" || echo 1)" ||
+            { skip "$peer" "fasttext failed"; [ "$loss" != hs ] || return 0; continue; }
         scored=0
-        [ "$loss" = hs ] || scored=10000
+        [ "$loss" = hs ] || scored=$sample
         fasttext_scores "$peer" bin "$scored"
+        [ "$loss" = hs ] || text+="; accuracy on $(jq .rows "$out/$peer.scores") test rows"
         add "$peer" "$(package_version fasttext)" "$out/$peer.bin" "$out/$peer.scores" "$text; from features to answer, reading the line left out" \
             "$out/bin/fasttext" time "$out/$peer.bin" "$out/test.ft" "$queries"
     done
@@ -156,9 +162,9 @@ prepare_fasttext() {
     # Quantizing replaces the input matrix of the model that it finds under the output's name.
     quantize() {
         ln -sf "$out/fasttext-hs.bin" "$made.model.bin"
-        heavy fasttext quantize -output "$made.model" -qnorm -verbose 0 >&2 && rm -f "$made.model.bin" && mv "$made.model.ftz" "$made"
+        heavy fasttext quantize -input "$out/train.ft" -output "$made.model" -qnorm -verbose 0 >&2 && rm -f "$made.model.bin" && mv "$made.model.ftz" "$made"
     }
-    make_file "$out/fasttext-hs-ftz.ftz" "$out/fasttext-hs.bin" -- quantize
+    make_file "$out/fasttext-hs-ftz.ftz" "$out/fasttext-hs.bin" -- quantize || { skip fasttext-hs-ftz "fasttext quantize failed"; return 0; }
     fasttext_scores fasttext-hs-ftz ftz 0
     add fasttext-hs-ftz "$(package_version fasttext)" "$out/fasttext-hs-ftz.ftz" "$out/fasttext-hs-ftz.scores" "fasttext-hs after 'quantize -qnorm'; from features to answer, reading the line left out" \
         "$out/bin/fasttext" time "$out/fasttext-hs-ftz.ftz" "$out/test.ft" "$queries"
@@ -167,7 +173,7 @@ fasttext_scores() { # PEER SUFFIX ROWS
     make_file "$out/$1.scores" "$out/$1.$2" "$arrays.done" -- to_file heavy "$out/bin/fasttext" score "$out/$1.$2" "$out/test.ft" "$arrays" "$3"
 }
 
-sample=4000
+
 prepare_dense() {
     compile dense libopenblas-dev -lopenblas || { skip openblas-fp32 "Debian's libopenblas-dev cannot be installed"; return; }
     make_file "$out/dense.sample" "$arrays.done" -- to_file "$out/bin/dense" score "$arrays" rows - - "$sample"
@@ -194,7 +200,7 @@ prepare_search() { # PEER DRIVER PACKAGE KIND
     for space in ip l2; do
         index=$out/$peer-$space.index
         build_index() { heavy "$driver" build "$arrays" "$kind-$space" "$made"; }
-        make_file "$index" "$arrays.done" -- build_index
+        make_file "$index" "$arrays.done" -- build_index || { skip "$peer" "building $kind-$space failed"; return 0; }
         make_file "$index.sweep" "$index" -- to_file heavy taskset -c "$core" env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$driver" sweep "$arrays" "$kind-$space" "$index" "$target" "$sample"
     done
     chosen=$(jq -sc 'sort_by(if .reached then [0, .ns] else [1, -.p1] end)[0]' "$out/$peer-ip.index.sweep" "$out/$peer-l2.index.sweep")
@@ -214,7 +220,7 @@ prepare_slide() {
     # Values reach SLIDE as the network's featurizer makes them. It tests slowly, so it tests on a part of the rows.
     features=(--network "$network")
     run_slide() {
-        convert "$train_file" --to xc && slide_rows "$made" "$out/slide.train" 20000 || return 1
+        convert "$train_file" --to xc && slide_rows "$made" "$out/slide.train" "$slide_rows_wanted" || return 1
         convert "$test_file" --to xc && slide_rows "$made" "$out/slide.test" 3200 || return 1
         rm -f "$out/slide.log"
         slide_config "$out/slide.train" "$out/slide.test" "$out/slide.config" "$out/slide.log" "$out/slide.npz"

@@ -27,7 +27,7 @@ internal sealed class Throughput
     public List<Setting> Settings { get; } = [];
 
     /// <summary>Measures every combination, in turns, so that what else the machine does falls on all of them.</summary>
-    public void Measure(PredictionMode[] modes, int threads, int batch, int rounds)
+    public void Measure(List<PredictionMode> modes, int threads, int batch, int rounds)
     {
         foreach (PredictionMode mode in modes)
         {

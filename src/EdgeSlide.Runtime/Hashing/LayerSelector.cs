@@ -71,6 +71,10 @@ internal sealed unsafe class LayerSelector
         return new LayerSelector(header, sources);
     }
 
+    /// <summary>A selector of parts that were checked when they were loaded or built, for tuning.</summary>
+    public static LayerSelector Of(int budget, float voteBlend, CandidateSource[] sources) =>
+        new(new SelectorHeader { Budget = (uint)budget, SourceCount = (uint)sources.Length, VoteBlend = voteBlend, Pays = 1 }, sources);
+
     private static CandidateSource LoadSource(ModelFile file, int layer, int part, SourceRecord record, int inputs, int outputs, int featureCount)
     {
         string where = $"layer {layer}, source {part}";

@@ -16,6 +16,9 @@ internal sealed record TrainingRecord
 
     public string Data { get; init; } = "";
 
+    /// <summary>SHA-256 of the training file, so that nobody tunes on it by mistake.</summary>
+    public string DataSha256 { get; init; } = "";
+
     public string Trained { get; init; } = "";
 
     public int TrainingRows { get; init; }

@@ -1,4 +1,5 @@
 using EdgeSlide.Training.Training;
+using EdgeSlide.Training.Tuning;
 using Spectre.Console;
 
 namespace EdgeSlide.Workbench.Console;
@@ -48,6 +49,36 @@ internal static class Screen
             return job(stage => Say($"{stage} ..."));
         T? result = default;
         Error.Status().Start("starting", context => result = job(stage => context.Status(Markup.Escape(stage))));
+        return result!;
+    }
+
+    /// <summary>Runs a search under a progress bar that tells the best setting and how many are left at most.</summary>
+    public static TuningResult Tuning(Func<Action<TuningProgress>, TuningResult> job)
+    {
+        if (!Interactive)
+        {
+            string stage = "";
+            return job(p =>
+            {
+                if (p.Stage == stage)
+                    return;
+                stage = p.Stage;
+                Say($"{p.Stage} ..." + (p.Done == 0 ? "" : $" {p.Done} settings tried, {p.Most - p.Done} left at most{(p.Best.Length == 0 ? "" : $"; best: {p.Best}")}"));
+            });
+        }
+        TuningResult? result = null;
+        Error.Progress().AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new RemainingTimeColumn())
+            .Start(context =>
+            {
+                ProgressTask task = context.AddTask("tuning", maxValue: 1);
+                result = job(p =>
+                {
+                    task.MaxValue = Math.Max(1, p.Most);
+                    task.Value = p.Done;
+                    task.Description = Markup.Escape($"{p.Stage}  {p.Done} tried, {p.Most - p.Done} left at most{(p.Best.Length == 0 ? "" : $"  best: {p.Best}")}");
+                });
+            });
         return result!;
     }
 
