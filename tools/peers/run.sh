@@ -122,9 +122,13 @@ options_file() { # TARGET TEXT: changes only when the text does
 fasttext_train() { # LOSS ROWS OPTIONS...
     local input=$out/train.ft vectors=()
     if [ "$1" != hs ]; then
-        # Evenly spread rows, and the word vectors of the hierarchical softmax to begin with: a head start.
+        # Evenly spread rows, and the word vectors of the hierarchical softmax to begin with: a head start. One row more
+        # names all labels, so that the model is as wide, and as slow, as one trained on all rows.
         input=$out/train.$1.part
-        awk -v want="$2" -v all="$(wc -l <"$out/train.ft")" 'int(NR * want / all) > kept { kept++; print }' "$out/train.ft" >"$input"
+        awk -v want="$2" -v all="$(wc -l <"$out/train.ft")" '
+            { for (i = 1; i <= NF && $i ~ /^__label__/; i++) if (!seen[$i]++) line = line $i " " }
+            int(NR * want / all) > kept { kept++; print }
+            END { print line "f0" }' "$out/train.ft" >"$input"
         vectors=(-pretrainedVectors "$out/fasttext-hs.vec")
     fi
     heavy fasttext supervised -input "$input" -output "$made.model" -loss "$1" -dim "$dim" -lr "$rate" -minCount 1 -thread "$(nproc)" \
@@ -146,7 +150,7 @@ prepare_fasttext() {
             text+=", $epochs epochs of $all rows"
         else
             [ "$softmax_rows" -gt "$all" ] || rows=$softmax_rows
-            text+=", 1 epoch of $rows of $all rows (all would take hours), word vectors begun with those of fasttext-hs"
+            text+=", 1 epoch of $rows of $all rows (all would take hours) but all labels, word vectors begun with those of fasttext-hs"
         fi
         options_file "$out/$peer.options" "$text"
         make_file "$out/$peer.bin" "$out/train.ft" "$out/$peer.options" -- fasttext_train "$loss" "$rows" -epoch "$([ "$loss" = hs ] && echo "$epochs" || echo 1)" ||
@@ -192,24 +196,26 @@ prepare_dense() {
         "$out/bin/dense" time "$arrays" "$best" - - "$queries"
 }
 
-# Builds the indexes of a peer in both spaces, finds for each the fastest setting of equal accuracy, and takes the best.
-prepare_search() { # PEER DRIVER PACKAGE KIND
-    local peer=$1 driver=$out/bin/$2 kind=$4 space index chosen setting reached
+# Builds the indexes of a peer in the given spaces, finds for each the fastest setting of equal accuracy, and takes the best.
+prepare_search() { # PEER DRIVER PACKAGE KIND SPACES...
+    local peer=$1 driver=$out/bin/$2 package=$3 kind=$4 space index chosen setting reached sweeps=()
     wanted "$peer" || return 0
     [ -n "${target:-}" ] || { skip "$peer" "its target accuracy needs OpenBLAS"; return; }
-    for space in ip l2; do
+    for space in "${@:5}"; do
         index=$out/$peer-$space.index
         build_index() { heavy "$driver" build "$arrays" "$kind-$space" "$made"; }
         make_file "$index" "$arrays.done" -- build_index || { skip "$peer" "building $kind-$space failed"; return 0; }
         make_file "$index.sweep" "$index" -- to_file heavy taskset -c "$core" env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$driver" sweep "$arrays" "$kind-$space" "$index" "$target" "$sample"
+        sweeps+=("$index.sweep")
     done
-    chosen=$(jq -sc 'sort_by(if .reached then [0, .ns] else [1, -.p1] end)[0]' "$out/$peer-ip.index.sweep" "$out/$peer-l2.index.sweep")
+    chosen=$(jq -sc 'sort_by(if .reached then [0, .ns] else [1, -.p1] end)[0]' "${sweeps[@]}")
     kind=$(jq -r .kind <<<"$chosen") setting=$(jq -r .setting <<<"$chosen") reached=$(jq -r .reached <<<"$chosen")
-    index=$out/$peer-${kind##*-}.index
+    best_space=${kind##*-}
+    index=$out/$peer-$best_space.index
     make_file "$out/$peer.scores" "$index.sweep" -- to_file heavy "$driver" score "$arrays" "$kind" "$index" "$setting" 0
     local text="$kind at $setting"
     [ "$reached" = true ] && text+=", its fastest setting within 0.1 points of FP32's P@1" || text+=", its best: NO setting came within 0.1 points of FP32's P@1"
-    add "$peer" "$(package_version "$3")" "$index" "$out/$peer.scores" "$text; from the hidden vector to the five best, first layer left out; bytes are the index's" \
+    add "$peer" "$(package_version "$package")" "$index" "$out/$peer.scores" "$text; from the hidden vector to the five best, first layer left out; bytes are the index's" \
         "$driver" time "$arrays" "$kind" "$index" "$setting" "$queries"
 }
 
@@ -238,9 +244,12 @@ pinned() { taskset -c "$core" env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$@";
 
 prepare_fasttext
 prepare_dense
-compile hnsw libhnswlib-dev -fopenmp && prepare_search hnswlib hnsw libhnswlib-dev hnsw || skip hnswlib "Debian's libhnswlib-dev cannot be installed"
+compile hnsw libhnswlib-dev -fopenmp && prepare_search hnswlib hnsw libhnswlib-dev hnsw ip l2 || skip hnswlib "Debian's libhnswlib-dev cannot be installed"
 if compile faiss libfaiss-dev -lfaiss -lopenblas -fopenmp; then
-    for kind in hnsw ivf ivfpq; do prepare_search "faiss-$kind" faiss libfaiss-dev "$kind"; done
+    # The graphs are alike, so the space that was best for hnswlib's is taken for FAISS's, which takes minutes to build.
+    # shellcheck disable=SC2086
+    prepare_search faiss-hnsw faiss libfaiss-dev hnsw ${best_space:-ip l2}
+    for kind in ivf ivfpq; do prepare_search "faiss-$kind" faiss libfaiss-dev "$kind" ip l2; done
 else
     skip faiss "Debian's libfaiss-dev cannot be installed"
 fi
@@ -253,7 +262,8 @@ times=$(mktemp -d)
 trap 'rm -rf "$times"' EXIT
 for ((round = 1; round <= rounds; round++)); do
     say "round $round of $rounds"
-    pinned "$out/bin/peak" "$times/edgeslide.rss" "$binary" bench "$model" "$test_file" --rounds 1 --queries "$queries" --json >"$times/bench"
+    pinned "$out/bin/peak" "$times/edgeslide.rss" "$binary" bench "$model" "$test_file" --rounds 1 --queries "$queries" --profile --json >"$times/bench"
+    jq .dense.stages.dot_products.ns "$times/bench" >>"$times/dots.ns"
     for mode in lsh dense; do jq ".$mode.median_ns" "$times/bench" >>"$times/edgeslide-$mode.ns"; done
     [ -z "${dense_kind:-}" ] || pinned "$out/bin/dense" gemv "$arrays" "$dense_kind" "$queries" | jq .ns >>"$times/gemv.ns"
     for peer in "${names[@]}"; do
@@ -270,7 +280,8 @@ row() { # PEER VERSION SCORES NS BYTES RSS NOTE
 size_of() { stat -Lc %s "$1"; }
 {
     edgeslide=$("$binary" --version) dense_note="INT8, all neurons, kernel $(jq -r .kernel "$times/bench")"
-    [ ! -e "$times/gemv.ns" ] || dense_note+="; OpenBLAS sgemv alone takes $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/edgeslide-dense.ns")" 'BEGIN { printf "%.0f us, %.1f times as long", a / 1000, a / b }')"
+    [ ! -e "$times/gemv.ns" ] || dense_note+="; its dot products alone take $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/dots.ns")" \
+        'BEGIN { printf "%.1f us, OpenBLAS sgemv of the same shape %.1f us, %.1f times as long", b / 1000, a / 1000, a / b }')"
     for mode in lsh dense; do
         jq -c "{p1: .p1_int8_$mode, p5: .p5_int8_$mode, psp1: .psp1_int8_$mode}" "$measured" >"$times/scores"
         [ "$mode" = lsh ] && text="INT8, selected neurons" || text=$dense_note
