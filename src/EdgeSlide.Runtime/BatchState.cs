@@ -20,7 +20,7 @@ internal sealed class BatchState : IDisposable
             Queries[i] = new QueryState(layout);
         Pending = new int[capacity];
         Sums = new RunningSum[capacity];
-        Inputs = new QuantizedVectors(capacity, layout.Output.Stride, lanes);
+        Inputs = new QuantizedVectors(capacity, layout.Output.Stride, lanes, layout.Output.Format);
         Logits = new NativeBuffer<float>(Math.Min(capacity, Tile) * block);
     }
 

@@ -141,10 +141,10 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         Func<SelectorHeader, SelectorHeader>? adjust, out int labelCount)
     {
         NetworkHeader header = file.GetRecord<NetworkHeader>(SectionKind.Network, 0, out ReadOnlySpan<byte> rest);
-        if (header.Reserved1 != 0 || header.Reserved2 != 0 || header.Reserved3 != 0)
+        if (header.Reserved2 != 0 || header.Reserved3 != 0)
             throw file.Error(ModelError.BadShape, "the network's reserved bytes are not zero");
-        if (header.HasCalibration != (uint)file.Version - 1)
-            throw file.Error(ModelError.BadShape, $"calibration flag {header.HasCalibration} in a file of version {file.Version}");
+        if (header.HasCalibration > 1 || header.HasLabelMap > 1)
+            throw file.Error(ModelError.BadShape, $"a field of the network has an unknown value");
         if (header.LayerCount is 0 or > ModelFormat.MaxLayers)
             throw file.Error(ModelError.BadShape, $"a network of {header.LayerCount} layers is impossible");
         if (rest.Length != (int)header.LayerCount * sizeof(LayerRecord))
@@ -153,6 +153,7 @@ public sealed unsafe class EdgeSlideModel : IDisposable
 
         SparseInputLayer? sparse = null;
         var layers = new List<NeuronLayer>();
+        bool otherFormats = false;
         uint inputs = (uint)featurizer.FeatureCount;
         for (int i = 0; i < records.Length; i++)
         {
@@ -161,9 +162,10 @@ public sealed unsafe class EdgeSlideModel : IDisposable
             bool featureMajor = record.RowOrder == RowOrder.FeatureMajor;
             CheckShape(file, i, last, record, inputs);
             int rows = (int)(featureMajor ? record.Inputs : record.Outputs);
-            View<sbyte> weights = file.Get<sbyte>(SectionKind.Weights, i, 0, (long)rows * record.Stride);
-            if (verifyWeights)
-                CheckWeights(file, i, weights);
+            otherFormats |= record.Format != WeightFormat.Int8;
+            View<byte> weights = file.Get<byte>(SectionKind.Weights, i, 0, (long)rows * record.Stride);
+            if (verifyWeights && record.Format == WeightFormat.Int8)
+                CheckWeights(file, i, new View<sbyte>((sbyte*)weights.Pointer, weights.Length));
             if (featureMajor)
             {
                 View<float> scales = file.Get<float>(SectionKind.Scales, i, 0, rows);
@@ -188,6 +190,10 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         if (header.LabelCount != inputs)
             throw file.Error(ModelError.BadShape, $"{header.LabelCount} labels, but the output layer has {inputs} neurons");
         labelCount = (int)inputs;
+        // A file says the lowest version that has all it holds.
+        int needed = otherFormats || header.HasLabelMap != 0 ? ModelFormat.Version : header.HasCalibration != 0 ? ModelFormat.CalibratedVersion : ModelFormat.OldestVersion;
+        if (file.Version != needed)
+            throw file.Error(ModelError.BadShape, $"a network that needs version {needed} in a file of version {file.Version}");
         OutputCalibration? calibration = null;
         if (header.HasCalibration != 0)
         {
@@ -195,7 +201,7 @@ public sealed unsafe class EdgeSlideModel : IDisposable
                 throw file.Error(ModelError.BadCalibration, "only a softmax can be calibrated");
             calibration = OutputCalibration.Load(file, records.Length - 1, labelCount);
         }
-        return new NetworkLayout(sparse, [.. layers], featurizer.FeatureCount, calibration);
+        return new NetworkLayout(sparse, [.. layers], featurizer.FeatureCount, calibration, header.HasLabelMap != 0 ? LabelMap.Load(file, labelCount) : null);
     }
 
     private const float MaxParameter = 1e10f;
@@ -204,7 +210,7 @@ public sealed unsafe class EdgeSlideModel : IDisposable
     {
         bool featureMajor = record.RowOrder == RowOrder.FeatureMajor;
         string? problem = null;
-        if (!Enum.IsDefined(record.RowOrder) || !Enum.IsDefined(record.Activation) || record.HasSelector > 1 || record.Reserved != 0)
+        if (!Enum.IsDefined(record.RowOrder) || !Enum.IsDefined(record.Activation) || !Enum.IsDefined(record.Format) || record.HasSelector > 1 || record.Reserved != 0)
             problem = "a field has an unknown value";
         else if (record.Inputs != inputs)
             problem = $"takes {record.Inputs} inputs where {inputs} come";
@@ -214,7 +220,7 @@ public sealed unsafe class EdgeSlideModel : IDisposable
             problem = "only a hidden first layer can be stored feature by feature, and it selects nothing";
         else if (!featureMajor && record.Inputs > ModelFormat.MaxHiddenWidth)
             problem = $"{record.Inputs} inputs are too many for a layer stored neuron by neuron";
-        else if (record.Stride != ModelFormat.RowStride((int)(featureMajor ? record.Outputs : record.Inputs)))
+        else if (record.Stride != ModelFormat.RowBytes((int)(featureMajor ? record.Outputs : record.Inputs), record.Format))
             problem = $"a row stride of {record.Stride} does not fit";
         else if (!last && record.Activation == LayerActivation.Softmax)
             problem = "softmax is for the output layer";

@@ -28,6 +28,8 @@ internal sealed unsafe partial class Engine<TKernel>
         pending = Pipeline(batch, pending, mode, probabilities, k, answers, counts);
         if (pending > 0)
             DenseTogether(batch, pending, probabilities, k, answers, counts);
+        for (int i = 0; i < count && _layout.LabelMap is { } map; i++)
+            map.Translate(answers.Slice(i * k, counts[i]));
     }
 
     /// <summary>Brings the pending queries to the output layer and answers those that elect neurons; returns how many are left.</summary>

@@ -71,7 +71,8 @@ internal sealed unsafe partial class Engine<TKernel> : Engine where TKernel : st
         Own = new QueryState(layout);
         _next = new NativeBuffer<float>(width);
         _sums = new NativeBuffer<int>(width);
-        _quantized = new NativeBuffer<sbyte>(width);
+        // Room for floats, which is what FP16 rows take.
+        _quantized = new NativeBuffer<sbyte>(sizeof(float) * width);
         _sampled = new NativeBuffer<float>((layout.Calibration?.Neurons.Length ?? 0) + 1);
         _ballots = new Ballot?[layout.Layers.Length];
         for (int i = 0; i < _ballots.Length; i++)
@@ -115,6 +116,7 @@ internal sealed unsafe partial class Engine<TKernel> : Engine where TKernel : st
             ? Selected(query, probabilities, top)
             : Dense(query, probabilities, top);
         Count(query);
+        _layout.LabelMap?.Translate(top[..found]);
         return found;
     }
 
@@ -214,16 +216,16 @@ internal sealed unsafe partial class Engine<TKernel> : Engine where TKernel : st
     {
         NeuronLayer layer = _layout.Layers[index];
         float* x = query.Vector.Pointer, y = _next.Pointer;
-        float scale = FloatKernels.Quantize(x, _quantized.Pointer, layer.Stride);
         int* candidates = query.Candidates.Pointer;
         int elected = 0;
         if (Selects(layer, mode))
         {
             Vote(_ballots[index]!, query);
             if (layer.Selector!.NeedsHidden)
-                VoteByHidden(_ballots[index]!, query, scale);
+                VoteByHidden(_ballots[index]!, query, FloatKernels.Quantize(x, _quantized.Pointer, layer.Stride));
             elected = Elect(query, index, Stage.Hidden);
         }
+        float scale = layer.Prepare(x, _quantized.Pointer);
         _next.Span.Clear();
         if (elected > 0)
         {
@@ -255,7 +257,7 @@ internal sealed unsafe partial class Engine<TKernel> : Engine where TKernel : st
         NeuronLayer output = _layout.Output;
         int candidates = query.Elected;
         int* neurons = query.Candidates.Pointer;
-        float scale = FloatKernels.Quantize(query.Vector.Pointer, _quantized.Pointer, output.Stride);
+        float scale = output.Prepare(query.Vector.Pointer, _quantized.Pointer);
         float blend = output.Selector!.VoteBlend;
         float* logits = _logits.Pointer, scores = logits;
         output.Logits<TKernel>(_quantized.Pointer, scale, neurons, candidates, logits);
@@ -321,7 +323,7 @@ internal sealed unsafe partial class Engine<TKernel> : Engine where TKernel : st
     private int Dense(QueryState query, bool probabilities, Span<Prediction> top)
     {
         NeuronLayer output = _layout.Output;
-        float scale = FloatKernels.Quantize(query.Vector.Pointer, _quantized.Pointer, output.Stride);
+        float scale = output.Prepare(query.Vector.Pointer, _quantized.Pointer);
         float* logits = _logits.Pointer;
         var best = new TopK(top);
         var sum = new RunningSum();

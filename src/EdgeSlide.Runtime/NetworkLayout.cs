@@ -6,7 +6,7 @@ using EdgeSlide.Model;
 namespace EdgeSlide;
 
 /// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
-internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration)
+internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration, LabelMap? LabelMap)
 {
     public NeuronLayer Output => Layers[^1];
 

@@ -131,11 +131,11 @@ public sealed class CommandTests : IDisposable
     {
         string path = Models.Text(_shell);
         JsonElement info = Json("edgeslide info text.eslide --json");
-        Assert.Equal(["path", "model_bytes", "checksums_verified", "input", "features", "labels", "layers", "sections", "table_bytes", "memory_per_thread_bytes", "kernel", "provenance"], Names(info));
+        Assert.Equal(["path", "model_bytes", "checksums_verified", "input", "features", "labels", "neurons_reordered", "layers", "sections", "table_bytes", "memory_per_thread_bytes", "kernel", "provenance"], Names(info));
         Assert.Equal(new FileInfo(path).Length, info.GetProperty("model_bytes").GetInt64());
         Assert.Equal("end-to-end tests", info.GetProperty("provenance").GetProperty("made_by").GetString());
         JsonElement output = info.GetProperty("layers")[1];
-        Assert.Equal(["inputs", "outputs", "activation", "budget", "vote_blend", "lsh_pays", "sources"], Names(output));
+        Assert.Equal(["inputs", "outputs", "activation", "weights", "budget", "vote_blend", "lsh_pays", "sources"], Names(output));
         Assert.Equal(["kind", "keys", "bits", "tables", "entries"], Names(output.GetProperty("sources")[0]));
         Assert.Equal(3 * Models.Words, output.GetProperty("sources")[0].GetProperty("entries").GetInt32());
         Assert.True(info.GetProperty("checksums_verified").GetBoolean());

@@ -17,7 +17,7 @@ public sealed class PredictionBatchTests : IDisposable
     public void Answers_and_costs_are_those_of_the_queries_one_by_one(string kernel)
     {
         ulong seed = 0;
-        foreach (TestNetwork network in RoundTripTests.Networks())
+        foreach (TestNetwork network in RoundTripTests.Networks().Concat(RoundTripTests.NetworksOfOtherFormats()))
         {
             using EdgeSlideModel model = network.Open(_folder);
             using Predictor alone = model.CreatePredictor(kernel), together = model.CreatePredictor(kernel);

@@ -39,7 +39,7 @@ internal static class InfoCommand
     /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and four bytes of votes per label.</summary>
     private static long PredictorBytes(EdgeSlideModel model)
     {
-        long bytes = model.Layout.MaxHiddenWidth * 13L + LayerSelector.MaxBudget * 12L;
+        long bytes = model.Layout.MaxHiddenWidth * 16L + LayerSelector.MaxBudget * 12L;
         foreach (NeuronLayer layer in model.Layout.Layers)
             bytes += layer.Selector is null ? 0 : layer.Outputs * 4L + 20_000;
         return bytes;
@@ -65,8 +65,16 @@ internal static class InfoCommand
         SectionKind.Weights or SectionKind.Scales or SectionKind.Bias => section.Layer == 0 ? "input layer" : "other layers",
         SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries => HashTables,
         SectionKind.LabelOffsets or SectionKind.LabelText => "label names",
+        SectionKind.LabelMap => "label map",
         SectionKind.Featurizer or SectionKind.Vocabulary or SectionKind.FeatureWeights => "featurizer",
         _ => "header and provenance",
+    };
+
+    private static string Name(WeightFormat format) => format switch
+    {
+        WeightFormat.Int4 => "INT4",
+        WeightFormat.Fp16 => "FP16",
+        _ => "INT8",
     };
 
     private static string Describe(Featurizer f) => f.Kind switch
@@ -82,11 +90,11 @@ internal static class InfoCommand
         output.Write($"{model.File.Path}: {model.File.Length:N0} bytes, {(verified ? "checksums match" : "checksums not checked")}\n\n");
         output.Write($"input      {Describe(model.Featurizer)}; {model.FeatureCount:N0} features\n");
         if (model.Layout.SparseInput is { } sparse)
-            output.Write($"layer 0    {model.FeatureCount:N0} -> {sparse.Outputs:N0}, {sparse.Activation}, sparse input\n");
+            output.Write($"layer 0    {model.FeatureCount:N0} -> {sparse.Outputs:N0}, {sparse.Activation}, sparse input, {Name(sparse.Format)} weights\n");
         int index = model.Layout.SparseInput is null ? 0 : 1;
         foreach (NeuronLayer layer in model.Layout.Layers)
         {
-            output.Write($"layer {index++}    {layer.Inputs:N0} -> {layer.Outputs:N0}, {layer.Activation}\n");
+            output.Write($"layer {index++}    {layer.Inputs:N0} -> {layer.Outputs:N0}, {layer.Activation}, {Name(layer.Format)} weights\n");
             if (layer.Selector is not { } selector)
                 continue;
             output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}\n");
@@ -95,7 +103,7 @@ internal static class InfoCommand
                 output.Write($"           {(source.Record.Kind == SourceKind.SimHash ? $"SimHash buckets, K={source.Record.Bits} L={source.Record.Tables}" : source.Tree is { } tree ? $"centroid buckets, {tree.Levels} levels of {tree.Branch}, beam {tree.Beam}" : "feature buckets")}, {source.Record.KeyCount:N0} keys, {source.Buckets.EntryCount:N0} entries\n");
             }
         }
-        output.Write($"labels     {model.LabelCount:N0}{(model.Labels.HasNames ? "" : ", without names")}\n\n");
+        output.Write($"labels     {model.LabelCount:N0}{(model.Labels.HasNames ? "" : ", without names")}{(model.Layout.LabelMap is null ? "" : ", neurons reordered")}\n\n");
         foreach (Part part in Parts(model))
             output.Write($"{part.Name,-24}{part.Bytes,14:N0} bytes {(double)part.Bytes / model.File.Length,7:P1}\n");
         output.Write($"{"memory per thread",-24}{PredictorBytes(model),14:N0} bytes\n");
@@ -114,11 +122,12 @@ internal static class InfoCommand
         json.WriteString("input", Describe(model.Featurizer));
         json.WriteNumber("features", model.FeatureCount);
         json.WriteNumber("labels", model.LabelCount);
+        json.WriteBoolean("neurons_reordered", model.Layout.LabelMap is not null);
         json.WriteStartArray("layers");
         if (model.Layout.SparseInput is { } sparse)
-            WriteLayer(json, model.FeatureCount, sparse.Outputs, sparse.Activation, null);
+            WriteLayer(json, model.FeatureCount, sparse.Outputs, sparse.Activation, sparse.Format, null);
         foreach (NeuronLayer layer in model.Layout.Layers)
-            WriteLayer(json, layer.Inputs, layer.Outputs, layer.Activation, layer.Selector);
+            WriteLayer(json, layer.Inputs, layer.Outputs, layer.Activation, layer.Format, layer.Selector);
         json.WriteEndArray();
         json.WriteStartArray("sections");
         foreach (Section section in model.File.Sections)
@@ -138,12 +147,13 @@ internal static class InfoCommand
         output.EndJsonLine();
     }
 
-    private static void WriteLayer(Utf8JsonWriter json, int inputs, int outputs, LayerActivation activation, LayerSelector? selector)
+    private static void WriteLayer(Utf8JsonWriter json, int inputs, int outputs, LayerActivation activation, WeightFormat format, LayerSelector? selector)
     {
         json.WriteStartObject();
         json.WriteNumber("inputs", inputs);
         json.WriteNumber("outputs", outputs);
         json.WriteString("activation", activation.ToString());
+        json.WriteString("weights", Name(format));
         if (selector is not null)
         {
             json.WriteNumber("budget", selector.Budget);

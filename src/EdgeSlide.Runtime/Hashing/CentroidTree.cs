@@ -33,7 +33,7 @@ internal sealed unsafe class CentroidTree
         Inputs = inputs;
         int nodes = (int)record.KeyCount, stride = ModelFormat.RowStride(inputs);
         Sharpness = *(float*)section.Pointer;
-        _nodes = new NeuronLayer(Rows(section, nodes, stride), Affine(section, nodes, stride),
+        _nodes = new NeuronLayer(new View<byte>(section.Pointer + HeaderSize, (long)nodes * stride), Affine(section, nodes, stride),
             new LayerRecord { Inputs = (uint)inputs, Outputs = (uint)nodes, Stride = (uint)stride }, null);
         int dots = 0, beam = 1;
         for (int level = 0; level < Levels; level++)

@@ -106,6 +106,66 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         }
     }
 
+    public static int DotInt4(byte* row, sbyte* vector, int length)
+    {
+        Vector256<short> ones = Vector256.Create((short)1);
+        Vector256<int> sum = Vector256<int>.Zero;
+        for (int i = 0; i < length; i += 64)
+            sum += Avx2.MultiplyAddAdjacent(ProductsInt4(row + i / 2, Vector256.Load(vector + i), Vector256.Load(vector + i + 32)), ones);
+        return Vector256.Sum(sum);
+    }
+
+    public static void Dot4Int4(byte* row0, byte* row1, byte* row2, byte* row3, sbyte* vector, int length, int* results)
+    {
+        Vector256<short> ones = Vector256.Create((short)1);
+        Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        for (int i = 0; i < length; i += 64)
+        {
+            Vector256<sbyte> lower = Vector256.Load(vector + i), upper = Vector256.Load(vector + i + 32);
+            sum0 += Avx2.MultiplyAddAdjacent(ProductsInt4(row0 + i / 2, lower, upper), ones);
+            sum1 += Avx2.MultiplyAddAdjacent(ProductsInt4(row1 + i / 2, lower, upper), ones);
+            sum2 += Avx2.MultiplyAddAdjacent(ProductsInt4(row2 + i / 2, lower, upper), ones);
+            sum3 += Avx2.MultiplyAddAdjacent(ProductsInt4(row3 + i / 2, lower, upper), ones);
+        }
+        StoreSums(sum0, sum1, sum2, sum3, results);
+    }
+
+    public static void WeightedSumInt4(byte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)
+    {
+        Vector256<sbyte> zero = Vector256.Create((sbyte)Int4.Zero);
+        for (int j = 0; j < length; j += 64)
+        {
+            Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+            Vector256<int> sum4 = default, sum5 = default, sum6 = default, sum7 = default;
+            for (int i = 0; i < count; i += 2)
+            {
+                byte* first = rows + ids[i] * stride + j / 2;
+                bool paired = i + 1 < count;
+                byte* second = paired ? rows + ids[i + 1] * stride + j / 2 : first;
+                Vector256<short> pair = Vector256.Create((ushort)coefficients[i] | (paired ? coefficients[i + 1] : 0) << 16).AsInt16();
+                (Vector256<byte> a, Vector256<byte> b) = Int4.Load256(first);
+                (Vector256<byte> c, Vector256<byte> d) = Int4.Load256(second);
+                Vector256<sbyte> lower1 = a.AsSByte() - zero, upper1 = b.AsSByte() - zero, lower2 = c.AsSByte() - zero, upper2 = d.AsSByte() - zero;
+                sum0 += Interleaved(lower1.GetLower(), lower2.GetLower(), pair, out Vector256<int> next);
+                sum1 += next;
+                sum2 += Interleaved(lower1.GetUpper(), lower2.GetUpper(), pair, out next);
+                sum3 += next;
+                sum4 += Interleaved(upper1.GetLower(), upper2.GetLower(), pair, out next);
+                sum5 += next;
+                sum6 += Interleaved(upper1.GetUpper(), upper2.GetUpper(), pair, out next);
+                sum7 += next;
+            }
+            sum0.Store(results + j);
+            sum1.Store(results + j + 8);
+            sum2.Store(results + j + 16);
+            sum3.Store(results + j + 24);
+            sum4.Store(results + j + 32);
+            sum5.Store(results + j + 40);
+            sum6.Store(results + j + 48);
+            sum7.Store(results + j + 56);
+        }
+    }
+
     /// <summary>Four vectors of eight lanes to their four sums.</summary>
     internal static void StoreSums(Vector256<int> sum0, Vector256<int> sum1, Vector256<int> sum2, Vector256<int> sum3, int* results)
     {
@@ -136,10 +196,19 @@ internal readonly unsafe struct Avx2Kernel : IKernel
     }
 
     /// <summary>Outputs 0-7 (returned) and 8-15 of two rows times their two coefficients.</summary>
-    private static Vector256<int> Interleaved(sbyte* first, sbyte* second, Vector256<short> pair, out Vector256<int> upper)
+    private static Vector256<int> Interleaved(sbyte* first, sbyte* second, Vector256<short> pair, out Vector256<int> upper) =>
+        Interleaved(Vector128.Load(first), Vector128.Load(second), pair, out upper);
+
+    private static Vector256<int> Interleaved(Vector128<sbyte> a, Vector128<sbyte> b, Vector256<short> pair, out Vector256<int> upper)
     {
-        Vector128<sbyte> a = Vector128.Load(first), b = Vector128.Load(second);
         upper = Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Sse2.UnpackHigh(a, b)), pair);
         return Avx2.MultiplyAddAdjacent(Avx2.ConvertToVector256Int16(Sse2.UnpackLow(a, b)), pair);
+    }
+
+    /// <summary>The sums of four products each: at most 4 * 15 * 127, which fits INT16.</summary>
+    private static Vector256<short> ProductsInt4(byte* row, Vector256<sbyte> lower, Vector256<sbyte> upper)
+    {
+        (Vector256<byte> a, Vector256<byte> b) = Int4.Load256(row);
+        return Avx2.MultiplyAddAdjacent(a, lower) + Avx2.MultiplyAddAdjacent(b, upper);
     }
 }

@@ -69,4 +69,35 @@ internal readonly unsafe struct AvxVnniKernel : IKernel
 
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) =>
         Avx2Kernel.WeightedSum(rows, stride, ids, coefficients, count, results, length);
+
+    public static int DotInt4(byte* row, sbyte* vector, int length)
+    {
+        Vector256<int> sum = Vector256<int>.Zero;
+        for (int i = 0; i < length; i += 64)
+            sum = AddInt4(sum, row + i / 2, Vector256.Load(vector + i), Vector256.Load(vector + i + 32));
+        return Vector256.Sum(sum);
+    }
+
+    public static void Dot4Int4(byte* row0, byte* row1, byte* row2, byte* row3, sbyte* vector, int length, int* results)
+    {
+        Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        for (int i = 0; i < length; i += 64)
+        {
+            Vector256<sbyte> lower = Vector256.Load(vector + i), upper = Vector256.Load(vector + i + 32);
+            sum0 = AddInt4(sum0, row0 + i / 2, lower, upper);
+            sum1 = AddInt4(sum1, row1 + i / 2, lower, upper);
+            sum2 = AddInt4(sum2, row2 + i / 2, lower, upper);
+            sum3 = AddInt4(sum3, row3 + i / 2, lower, upper);
+        }
+        Avx2Kernel.StoreSums(sum0, sum1, sum2, sum3, results);
+    }
+
+    public static void WeightedSumInt4(byte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) =>
+        Avx2Kernel.WeightedSumInt4(rows, stride, ids, coefficients, count, results, length);
+
+    private static Vector256<int> AddInt4(Vector256<int> sum, byte* row, Vector256<sbyte> lower, Vector256<sbyte> upper)
+    {
+        (Vector256<byte> a, Vector256<byte> b) = Int4.Load256(row);
+        return AvxVnni.MultiplyWideningAndAdd(AvxVnni.MultiplyWideningAndAdd(sum, a, lower), b, upper);
+    }
 }

@@ -23,6 +23,18 @@ internal unsafe interface IKernel
     /// </summary>
     static abstract void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length);
 
+    /// <summary>
+    /// Sum of u[i] * vector[i] with the row's INT4 weights as they are stored: u = weight + 8, from 0 to 15. In every 32 bytes
+    /// the lower halves are 32 weights and the upper halves the next 32 (docs/model-format.md, section 4.1).
+    /// </summary>
+    static abstract int DotInt4(byte* row, sbyte* vector, int length);
+
+    /// <summary>Four of <see cref="DotInt4"/> at once.</summary>
+    static abstract void Dot4Int4(byte* row0, byte* row1, byte* row2, byte* row3, sbyte* vector, int length, int* results);
+
+    /// <summary>As <see cref="WeightedSum"/>, with INT4 weights, here -8 to 7. The stride is in bytes.</summary>
+    static abstract void WeightedSumInt4(byte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length);
+
     /// <summary>How many vectors <see cref="Dot4Lanes"/> takes; 0 for a kernel without it, where vectors go one by one.</summary>
     static virtual int Lanes => 0;
 

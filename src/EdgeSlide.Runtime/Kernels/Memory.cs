@@ -41,12 +41,17 @@ internal static unsafe class Prefetch
             Sse.Prefetch0(address);
     }
 
-    /// <summary>Asks for the first two cache lines of a row, all of a row of 128.</summary>
+    /// <summary>Asks for the first four cache lines of a row, all of 128 weights in any format.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Row(sbyte* row, nint stride)
+    public static void Row(byte* row, int bytes)
     {
         Line(row);
-        if (stride > 64)
+        if (bytes > 64)
             Line(row + 64);
+        if (bytes > 128)
+        {
+            Line(row + 128);
+            Line(row + 192);
+        }
     }
 }

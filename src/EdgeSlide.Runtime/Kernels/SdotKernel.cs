@@ -37,4 +37,39 @@ internal readonly unsafe struct SdotKernel : IKernel
 
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) =>
         NeonKernel.WeightedSum(rows, stride, ids, coefficients, count, results, length);
+
+    public static int DotInt4(byte* row, sbyte* vector, int length)
+    {
+        Vector128<int> sum0 = default, sum1 = default;
+        for (int i = 0; i < length; i += 64)
+        {
+            sum0 = AddInt4(sum0, row + i / 2, vector + i);
+            sum1 = AddInt4(sum1, row + i / 2 + 16, vector + i + 16);
+        }
+        return AdvSimd.Arm64.AddAcross(sum0 + sum1).ToScalar();
+    }
+
+    public static void Dot4Int4(byte* row0, byte* row1, byte* row2, byte* row3, sbyte* vector, int length, int* results)
+    {
+        Vector128<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        for (int i = 0; i < length; i += i % 64 == 0 ? 16 : 48)
+        {
+            int at = i / 64 * 32 + i % 32;
+            sum0 = AddInt4(sum0, row0 + at, vector + i);
+            sum1 = AddInt4(sum1, row1 + at, vector + i);
+            sum2 = AddInt4(sum2, row2 + at, vector + i);
+            sum3 = AddInt4(sum3, row3 + at, vector + i);
+        }
+        NeonKernel.StoreSums(sum0, sum1, sum2, sum3, results);
+    }
+
+    public static void WeightedSumInt4(byte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) =>
+        NeonKernel.WeightedSumInt4(rows, stride, ids, coefficients, count, results, length);
+
+    /// <summary>The weights of 16 bytes with the vector's elements from here on and 32 further.</summary>
+    private static Vector128<int> AddInt4(Vector128<int> sum, byte* row, sbyte* vector)
+    {
+        (Vector128<byte> lower, Vector128<byte> upper) = Int4.Load128(row);
+        return Dp.DotProduct(Dp.DotProduct(sum, lower.AsSByte(), Vector128.Load(vector)), upper.AsSByte(), Vector128.Load(vector + 32));
+    }
 }

@@ -22,15 +22,17 @@ internal struct NeuronAffine
 /// </summary>
 internal sealed unsafe class NeuronLayer
 {
-    private readonly View<sbyte> _rows;
+    private readonly byte* _rows;
     private readonly View<NeuronAffine> _affine;
 
-    public NeuronLayer(View<sbyte> rows, View<NeuronAffine> affine, LayerRecord record, LayerSelector? selector)
+    public NeuronLayer(View<byte> rows, View<NeuronAffine> affine, LayerRecord record, LayerSelector? selector)
     {
-        _rows = rows;
+        _rows = rows.Pointer;
         _affine = affine;
-        Stride = (int)record.Stride;
         Inputs = (int)record.Inputs;
+        Stride = ModelFormat.RowStride(Inputs);
+        RowBytes = (int)record.Stride;
+        Format = record.Format;
         Outputs = (int)record.Outputs;
         Activation = record.Activation;
         Selector = selector;
@@ -40,7 +42,12 @@ internal sealed unsafe class NeuronLayer
 
     public int Outputs { get; }
 
+    /// <summary>Inputs, padded: the length of the vectors that the rows meet.</summary>
     public int Stride { get; }
+
+    public int RowBytes { get; }
+
+    public WeightFormat Format { get; }
 
     public LayerActivation Activation { get; }
 
@@ -54,50 +61,64 @@ internal sealed unsafe class NeuronLayer
         return copy;
     }
 
-    public long BytesPerNeuron => Stride + sizeof(NeuronAffine);
+    public long BytesPerNeuron => RowBytes + sizeof(NeuronAffine);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void PrefetchNeuron(int id)
     {
         Prefetch.Line(_affine.Pointer + id);
-        Prefetch.Row(_rows.Pointer + (long)id * Stride, Stride);
+        Prefetch.Row(_rows + (long)id * RowBytes, RowBytes);
+    }
+
+    /// <summary>
+    /// Writes the layer's input in the form that its rows take: quantized to INT8, or as it is where they are FP16. Returns what
+    /// one step of it is worth.
+    /// </summary>
+    /// <param name="x">[Stride] values.</param>
+    /// <param name="prepared">Memory for as many floats.</param>
+    public float Prepare(float* x, sbyte* prepared) => Prepare(Format, x, prepared, Stride);
+
+    public static float Prepare(WeightFormat format, float* x, sbyte* prepared, int stride)
+    {
+        if (format != WeightFormat.Fp16)
+            return FloatKernels.Quantize(x, prepared, stride);
+        new ReadOnlySpan<float>(x, stride).CopyTo(new Span<float>(prepared, stride));
+        return 1f;
     }
 
     /// <summary>The logits of <paramref name="count"/> consecutive neurons from <paramref name="first"/> on.</summary>
     public void Logits<TKernel>(sbyte* x, float xScale, int first, int count, float* logits) where TKernel : struct, IKernel
     {
         Vector128<float> scale = Vector128.Create(xScale);
-        int* dots = stackalloc int[4];
-        int i = 0;
+        int excess = Excess(x), i = 0;
         for (; i + 4 <= count; i += 4)
         {
-            sbyte* row = _rows.Pointer + (long)(first + i) * Stride;
-            TKernel.Dot4(row, row + Stride, row + 2L * Stride, row + 3L * Stride, x, Stride, dots);
+            byte* row = _rows + (long)(first + i) * RowBytes;
+            Vector128<float> dots = Dots<TKernel>(row, row + RowBytes, row + 2L * RowBytes, row + 3L * RowBytes, x, excess);
             (Vector128<float> scales, Vector128<float> bias) = Deinterleave((float*)(_affine.Pointer + first + i));
-            (Vector128.ConvertToSingle(Vector128.Load(dots)) * (scales * scale) + bias).Store(logits + i);
+            (dots * (scales * scale) + bias).Store(logits + i);
         }
         for (; i < count; i++)
-            logits[i] = Logit<TKernel>(x, xScale, first + i);
+            logits[i] = Logit<TKernel>(x, xScale, first + i, excess);
     }
 
     /// <summary>The logits of the named neurons, the same bits as in the dense <see cref="Logits{TKernel}(sbyte*, float, int, int, float*)"/>.</summary>
     public void Logits<TKernel>(sbyte* x, float xScale, int* neurons, int count, float* logits) where TKernel : struct, IKernel
     {
         Vector128<float> scale = Vector128.Create(xScale);
-        int* dots = stackalloc int[4];
-        sbyte* rows = _rows.Pointer;
+        byte* rows = _rows;
         NeuronAffine* affine = _affine.Pointer;
-        int i = 0;
+        int excess = Excess(x), i = 0;
         for (; i + 4 <= count; i += 4)
         {
             int a = neurons[i], b = neurons[i + 1], c = neurons[i + 2], d = neurons[i + 3];
-            TKernel.Dot4(rows + (long)a * Stride, rows + (long)b * Stride, rows + (long)c * Stride, rows + (long)d * Stride, x, Stride, dots);
+            Vector128<float> dots = Dots<TKernel>(rows + (long)a * RowBytes, rows + (long)b * RowBytes, rows + (long)c * RowBytes, rows + (long)d * RowBytes, x, excess);
             Vector128<float> scales = Vector128.Create(affine[a].Scale, affine[b].Scale, affine[c].Scale, affine[d].Scale);
             Vector128<float> bias = Vector128.Create(affine[a].Bias, affine[b].Bias, affine[c].Bias, affine[d].Bias);
-            (Vector128.ConvertToSingle(Vector128.Load(dots)) * (scales * scale) + bias).Store(logits + i);
+            (dots * (scales * scale) + bias).Store(logits + i);
         }
         for (; i < count; i++)
-            logits[i] = Logit<TKernel>(x, xScale, neurons[i]);
+            logits[i] = Logit<TKernel>(x, xScale, neurons[i], excess);
     }
 
     /// <summary>
@@ -115,7 +136,7 @@ internal sealed unsafe class NeuronLayer
     {
         int done = 0;
         // A group that fills less than half of the lanes is faster one by one.
-        for (; TKernel.Lanes > 0 && vectors - done > TKernel.Lanes / 2; done += TKernel.Lanes)
+        for (; TKernel.Lanes > 0 && Format == WeightFormat.Int8 && vectors - done > TKernel.Lanes / 2; done += TKernel.Lanes)
             LogitsByLanes<TKernel>(x, firstVector + done, Math.Min(TKernel.Lanes, vectors - done), first, count, logits + (long)done * logitStride, logitStride);
         for (; done < vectors; done++)
             Logits<TKernel>(x.Plain(firstVector + done), x.Scale(firstVector + done), first, count, logits + (long)done * logitStride);
@@ -129,7 +150,7 @@ internal sealed unsafe class NeuronLayer
         int i = 0;
         for (; i + 4 <= count; i += 4)
         {
-            sbyte* row = _rows.Pointer + (long)(first + i) * Stride;
+            sbyte* row = (sbyte*)_rows + (long)(first + i) * Stride;
             TKernel.Dot4Lanes(row, row + Stride, row + 2L * Stride, row + 3L * Stride, group, nonNegative, Stride, dots);
             (Vector128<float> scales, Vector128<float> bias) = Deinterleave((float*)(_affine.Pointer + first + i));
             for (int v = 0; v < vectors; v++)
@@ -141,17 +162,45 @@ internal sealed unsafe class NeuronLayer
         for (; i < count; i++)
         {
             for (int v = 0; v < vectors; v++)
-                logits[(long)v * logitStride + i] = Logit<TKernel>(x.Plain(firstVector + v), x.Scale(firstVector + v), first + i);
+                logits[(long)v * logitStride + i] = Logit<TKernel>(x.Plain(firstVector + v), x.Scale(firstVector + v), first + i, excess: 0);
         }
     }
 
     /// <summary>The logit of one neuron, the same bits as four at a time.</summary>
-    private float Logit<TKernel>(sbyte* x, float xScale, int neuron) where TKernel : struct, IKernel
+    private float Logit<TKernel>(sbyte* x, float xScale, int neuron, int excess) where TKernel : struct, IKernel
     {
         NeuronAffine affine = _affine.Pointer[neuron];
+        byte* row = _rows + (long)neuron * RowBytes;
         float scale = affine.Scale * xScale;
-        return TKernel.Dot(x, _rows.Pointer + (long)neuron * Stride, Stride) * scale + affine.Bias;
+        float dot = Format switch
+        {
+            WeightFormat.Int8 => TKernel.Dot(x, (sbyte*)row, Stride),
+            WeightFormat.Int4 => TKernel.DotInt4(row, x, Stride) - excess,
+            _ => HalfRows.Dot((ushort*)row, (float*)x, Stride),
+        };
+        return dot * scale + affine.Bias;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector128<float> Dots<TKernel>(byte* row0, byte* row1, byte* row2, byte* row3, sbyte* x, int excess) where TKernel : struct, IKernel
+    {
+        Vector128<int> dots;
+        if (Format == WeightFormat.Int8)
+        {
+            TKernel.Dot4((sbyte*)row0, (sbyte*)row1, (sbyte*)row2, (sbyte*)row3, x, Stride, (int*)&dots);
+            return Vector128.ConvertToSingle(dots);
+        }
+        if (Format == WeightFormat.Int4)
+        {
+            TKernel.Dot4Int4(row0, row1, row2, row3, x, Stride, (int*)&dots);
+            return Vector128.ConvertToSingle(dots - Vector128.Create(excess));
+        }
+        HalfRows.Dot4((ushort*)row0, (ushort*)row1, (ushort*)row2, (ushort*)row3, (float*)x, Stride, (float*)&dots);
+        return dots.AsSingle();
+    }
+
+    /// <summary>What dot products with INT4 rows are too large by, because of how these are stored.</summary>
+    private int Excess(sbyte* x) => Format == WeightFormat.Int4 ? Int4.Zero * Int4.Sum(x, Stride) : 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (Vector128<float> Even, Vector128<float> Odd) Deinterleave(float* pairs)

@@ -1,15 +1,18 @@
 using EdgeSlide.Kernels;
+using EdgeSlide.Model;
 
 namespace EdgeSlide.Layers;
 
 /// <summary>
-/// The quantized inputs of several queries for one layer: one after the other, and interleaved in groups for kernels that
-/// take a vector per lane (<see cref="IKernel.Dot4Lanes"/>).
+/// The inputs of several queries for one layer, in the form that its rows take: one after the other, and for INT8 rows also
+/// interleaved in groups for kernels that take a vector per lane (<see cref="IKernel.Dot4Lanes"/>).
 /// </summary>
 internal sealed unsafe class QuantizedVectors : IDisposable
 {
     private readonly int _stride;
     private readonly int _lanes;
+    private readonly WeightFormat _format;
+    private readonly int _bytes;
     private readonly NativeBuffer<sbyte> _plain;
     private readonly NativeBuffer<sbyte> _interleaved;
     private readonly NativeBuffer<float> _scales;
@@ -18,12 +21,15 @@ internal sealed unsafe class QuantizedVectors : IDisposable
     /// <param name="capacity">The most vectors.</param>
     /// <param name="stride">Of the layer's rows.</param>
     /// <param name="lanes">The kernel's.</param>
-    public QuantizedVectors(int capacity, int stride, int lanes)
+    /// <param name="format">Of the layer's rows.</param>
+    public QuantizedVectors(int capacity, int stride, int lanes, WeightFormat format = WeightFormat.Int8)
     {
         _stride = stride;
-        _lanes = lanes;
+        _format = format;
+        _lanes = lanes = format == WeightFormat.Int8 ? lanes : 0;
+        _bytes = format == WeightFormat.Fp16 ? sizeof(float) * stride : stride;
         int groups = lanes == 0 ? 0 : (capacity + lanes - 1) / lanes;
-        _plain = new NativeBuffer<sbyte>(capacity * stride);
+        _plain = new NativeBuffer<sbyte>(capacity * _bytes);
         _interleaved = new NativeBuffer<sbyte>(groups * lanes * stride);
         _scales = new NativeBuffer<float>(capacity);
         _nonNegative = new NativeBuffer<bool>(groups);
@@ -31,7 +37,7 @@ internal sealed unsafe class QuantizedVectors : IDisposable
 
     public int Count { get; private set; }
 
-    public sbyte* Plain(int vector) => _plain.Pointer + (long)vector * _stride;
+    public sbyte* Plain(int vector) => _plain.Pointer + (long)vector * _bytes;
 
     public float Scale(int vector) => _scales.Pointer[vector];
 
@@ -44,7 +50,7 @@ internal sealed unsafe class QuantizedVectors : IDisposable
 
     public void Add(float* x)
     {
-        _scales.Pointer[Count] = FloatKernels.Quantize(x, Plain(Count), _stride);
+        _scales.Pointer[Count] = NeuronLayer.Prepare(_format, x, Plain(Count), _stride);
         Count++;
     }
 

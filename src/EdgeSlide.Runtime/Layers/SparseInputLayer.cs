@@ -5,23 +5,27 @@ using EdgeSlide.Model;
 namespace EdgeSlide.Layers;
 
 /// <summary>
-/// The first layer of a network with sparse input: the INT8 rows of the present features, each times its value and its
-/// scale, are added up. Value times scale becomes an INT16 multiple of a common step, so that the sum is an exact INT32.
+/// The first layer of a network with sparse input: the rows of the present features, each times its value and its scale, are
+/// added up. With INT8 and INT4 rows, value times scale becomes an INT16 multiple of a common step, so that the sum is an exact
+/// INT32.
 /// </summary>
 internal sealed unsafe class SparseInputLayer
 {
-    private readonly View<sbyte> _rows;
+    private readonly byte* _rows;
     private readonly View<float> _scales;
     private readonly View<float> _bias;
     private readonly int _stride;
+    private readonly int _rowBytes;
 
-    public SparseInputLayer(View<sbyte> rows, View<float> scales, View<float> bias, LayerRecord record)
+    public SparseInputLayer(View<byte> rows, View<float> scales, View<float> bias, LayerRecord record)
     {
-        _rows = rows;
+        _rows = rows.Pointer;
         _scales = scales;
         _bias = bias;
-        _stride = (int)record.Stride;
+        _rowBytes = (int)record.Stride;
         Outputs = (int)record.Outputs;
+        _stride = ModelFormat.RowStride(Outputs);
+        Format = record.Format;
         Activation = record.Activation;
     }
 
@@ -29,14 +33,16 @@ internal sealed unsafe class SparseInputLayer
 
     public LayerActivation Activation { get; }
 
-    public long BytesPerFeature => _stride + sizeof(float);
+    public WeightFormat Format { get; }
+
+    public long BytesPerFeature => _rowBytes + sizeof(float);
 
     public void PrefetchRows(FeatureVector features)
     {
         for (int i = 0; i < features.Count; i++)
         {
             Prefetch.Line(_scales.Pointer + features.Ids[i]);
-            Prefetch.Row(_rows.Pointer + (long)features.Ids[i] * _stride, _stride);
+            Prefetch.Row(_rows + (long)features.Ids[i] * _rowBytes, _rowBytes);
         }
     }
 
@@ -47,6 +53,11 @@ internal sealed unsafe class SparseInputLayer
     public void Forward<TKernel>(FeatureVector features, int* sums, float* y) where TKernel : struct, IKernel
     {
         int count = features.Count;
+        if (Format == WeightFormat.Fp16)
+        {
+            AddHalfRows(features, y);
+            return;
+        }
         float max = 0f;
         for (int i = 0; i < count; i++)
             max = MathF.Max(max, MathF.Abs(features.Values[i] * _scales.Pointer[features.Ids[i]]));
@@ -60,9 +71,21 @@ internal sealed unsafe class SparseInputLayer
         float inverse = limit / max;
         for (int i = 0; i < count; i++)
             features.Coefficients[i] = (short)(int)MathF.Round(features.Values[i] * _scales.Pointer[features.Ids[i]] * inverse);
-        TKernel.WeightedSum(_rows.Pointer, _stride, features.Ids, features.Coefficients, count, sums, _stride);
+        if (Format == WeightFormat.Int4)
+            TKernel.WeightedSumInt4(_rows, _rowBytes, features.Ids, features.Coefficients, count, sums, _stride);
+        else
+            TKernel.WeightedSum((sbyte*)_rows, _rowBytes, features.Ids, features.Coefficients, count, sums, _stride);
         float step = max / limit;
         for (int j = 0; j < Outputs; j++)
             y[j] = sums[j] * step + _bias.Pointer[j];
+    }
+
+    private void AddHalfRows(FeatureVector features, float* y)
+    {
+        new Span<float>(y, _stride).Clear();
+        for (int i = 0; i < features.Count; i++)
+            HalfRows.AddRow((ushort*)(_rows + (long)features.Ids[i] * _rowBytes), features.Values[i] * _scales.Pointer[features.Ids[i]], y, _stride);
+        for (int j = 0; j < Outputs; j++)
+            y[j] += _bias.Pointer[j];
     }
 }

@@ -7,8 +7,9 @@ internal static class ModelFormat
 {
     /// <summary>0x89 "ESLIDE" 0x0A: a high bit and a line feed, so that text-mode transfers are noticed at once.</summary>
     public const ulong Magic = 0x0A_45_44_49_4C_53_45_89;
-    public const ushort Version = 2;
-    /// <summary>Version 1 had no calibration; everything else is the same.</summary>
+    /// <summary>Version 2 added the calibration, version 3 the weight formats and the label map; a file has the lowest that it needs.</summary>
+    public const ushort Version = 3;
+    public const ushort CalibratedVersion = 2;
     public const ushort OldestVersion = 1;
     public const ushort QuantizationVersion = 1;
     public const int HeaderSize = 64;
@@ -23,8 +24,16 @@ internal static class ModelFormat
 
     public static long Align(long offset) => (offset + Alignment - 1) & -Alignment;
 
-    /// <summary>Bytes of one stored weight row: padded with zeros to whole cache lines, so kernels have no tail.</summary>
+    /// <summary>Weights of one stored row and elements of a vector that it meets: padded to a multiple of 64, so kernels have no tail.</summary>
     public static int RowStride(int width) => checked((int)Align(width));
+
+    /// <summary>Bytes of one stored row.</summary>
+    public static int RowBytes(int width, WeightFormat format) => format switch
+    {
+        WeightFormat.Int4 => RowStride(width) / 2,
+        WeightFormat.Fp16 => RowStride(width) * sizeof(ushort),
+        _ => RowStride(width),
+    };
 }
 
 /// <summary>The four characters of a section's kind, first character in the lowest byte.</summary>
@@ -42,6 +51,7 @@ internal enum SectionKind : uint
     HashPlanes = 'H' | ('A' << 8) | ('S' << 16) | ('H' << 24),
     BucketOffsets = 'B' | ('O' << 8) | ('F' << 16) | ('F' << 24),
     BucketEntries = 'B' | ('E' << 8) | ('N' << 16) | ('T' << 24),
+    LabelMap = 'L' | ('M' << 8) | ('A' << 16) | ('P' << 24),
     Calibration = 'C' | ('A' << 8) | ('L' << 16) | ('I' << 24),
     LabelOffsets = 'L' | ('O' << 8) | ('F' << 16) | ('F' << 24),
     LabelText = 'L' | ('T' << 8) | ('X' << 16) | ('T' << 24),
@@ -52,7 +62,8 @@ internal static class SectionKinds
     public static bool IsKnown(SectionKind kind) => kind is SectionKind.Provenance or SectionKind.Network
         or SectionKind.Featurizer or SectionKind.Vocabulary or SectionKind.FeatureWeights or SectionKind.Weights
         or SectionKind.Scales or SectionKind.Bias or SectionKind.Selector or SectionKind.HashPlanes
-        or SectionKind.BucketOffsets or SectionKind.BucketEntries or SectionKind.Calibration or SectionKind.LabelOffsets or SectionKind.LabelText;
+        or SectionKind.BucketOffsets or SectionKind.BucketEntries or SectionKind.Calibration or SectionKind.LabelMap
+        or SectionKind.LabelOffsets or SectionKind.LabelText;
 
     /// <summary>The kind as its four characters; unprintable ones as dots.</summary>
     public static string Code(SectionKind kind) => string.Create(4, (uint)kind, static (text, code) =>
@@ -104,6 +115,19 @@ internal enum RowOrder : uint
     NeuronMajor = 1,
 }
 
+/// <summary>How a layer's weights are stored.</summary>
+internal enum WeightFormat : uint
+{
+    /// <summary>One byte each, -127 to 127, times the row's scale.</summary>
+    Int8 = 0,
+
+    /// <summary>Half a byte each, -8 to 7, times the row's scale.</summary>
+    Int4 = 1,
+
+    /// <summary>Two bytes each, binary16; the layer's input is not quantized.</summary>
+    Fp16 = 2,
+}
+
 internal enum LayerActivation : uint
 {
     Identity = 0,
@@ -120,7 +144,8 @@ internal struct NetworkHeader
     public uint LabelCount;
     /// <summary>1 if the output layer has a CALI section.</summary>
     public uint HasCalibration;
-    public uint Reserved1;
+    /// <summary>1 if neuron n of the output layer stands for label LMAP[n], and not for label n.</summary>
+    public uint HasLabelMap;
     public ulong Reserved2;
     public ulong Reserved3;
 }
@@ -134,7 +159,8 @@ internal struct LayerRecord
     public uint Stride;
     public LayerActivation Activation;
     public uint HasSelector;
-    public ulong Reserved;
+    public WeightFormat Format;
+    public uint Reserved;
 }
 
 /// <summary>The SELE section: this header, then <see cref="SourceCount"/> records.</summary>

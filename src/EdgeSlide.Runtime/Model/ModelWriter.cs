@@ -46,7 +46,7 @@ internal static class ModelWriter
         {
             Magic = ModelFormat.Magic,
             // The oldest version that has all that the file holds, so that old readers read what they can.
-            Version = HasCalibration(sections) ? ModelFormat.Version : ModelFormat.OldestVersion,
+            Version = VersionOf(sections),
             QuantizationVersion = ModelFormat.QuantizationVersion,
             SectionCount = (uint)table.Length,
             FileLength = (ulong)offset,
@@ -82,11 +82,27 @@ internal static class ModelWriter
     public static uint HeaderChecksum(in FileHeader header) =>
         Crc32C.Compute(MemoryMarshal.AsBytes(new ReadOnlySpan<FileHeader>(in header))[..(ModelFormat.HeaderSize - sizeof(uint))]);
 
-    private static bool HasCalibration(IReadOnlyList<SectionContent> sections)
+    private static ushort VersionOf(IReadOnlyList<SectionContent> sections)
     {
+        ushort version = ModelFormat.OldestVersion;
         foreach (SectionContent section in sections)
         {
+            if (section.Kind == SectionKind.LabelMap || (section.Kind == SectionKind.Network && HasOtherFormats(section.Bytes.Span)))
+                return ModelFormat.Version;
             if (section.Kind == SectionKind.Calibration)
+                version = ModelFormat.CalibratedVersion;
+        }
+        return version;
+    }
+
+    private static bool HasOtherFormats(ReadOnlySpan<byte> network)
+    {
+        if (network.Length < Unsafe.SizeOf<NetworkHeader>())
+            return false;
+        ReadOnlySpan<byte> records = network[Unsafe.SizeOf<NetworkHeader>()..];
+        foreach (LayerRecord record in MemoryMarshal.Cast<byte, LayerRecord>(records))
+        {
+            if (record.Format != WeightFormat.Int8)
                 return true;
         }
         return false;

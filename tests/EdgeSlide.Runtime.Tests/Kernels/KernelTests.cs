@@ -180,6 +180,133 @@ public sealed unsafe class KernelTests
         Assert.Equal(-Count * short.MaxValue * 127, results.Pointer[0]);
     }
 
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Int4_dots_are_exact_at_every_padded_length_one_by_one_and_four_at_once(string kernel)
+    {
+        var random = new Random(4);
+        using var rows = new NativeBuffer<byte>(2 * Longest + 64);
+        using var vector = new NativeBuffer<sbyte>(Longest + 64);
+        int* results = stackalloc int[5];
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            for (int kind = 0; kind < 3; kind++)
+            {
+                int offset = random.Next(64);
+                foreach (ref byte pair in rows.Span)
+                    pair = (byte)(kind == 0 ? random.Next(256) : random.Next(2) * 255);
+                if (kind == 1)
+                    FillExtremes(vector.Span, random);
+                else if (kind == 2)
+                    vector.Span.Fill(127);
+                else
+                    Fill(vector.Span, random);
+                sbyte* x = vector.Pointer + offset;
+                byte*[] starts = [rows.Pointer + length + offset, rows.Pointer + 7, rows.Pointer + length / 2, rows.Pointer + 7];
+                results[4] = 12345;
+                Run(kernel, new Int4Call(starts, x, length, results));
+                for (int r = 0; r < 4; r++)
+                {
+                    int expected = 0;
+                    for (int i = 0; i < length; i++)
+                        expected += (Int4Weight(starts[r], i) + 8) * x[i];
+                    Assert.Equal(expected, results[r]);
+                    Assert.Equal(expected, Run(kernel, new Int4Call([starts[r]], x, length, null)));
+                }
+                Assert.Equal(12345, results[4]);
+                int sum = 0;
+                for (int i = 0; i < length; i++)
+                    sum += x[i];
+                Assert.Equal(sum, Int4.Sum(x, length));
+            }
+        }
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
+    public void Int4_weighted_sums_are_exact_for_odd_and_even_counts_at_every_padded_length(string kernel)
+    {
+        var random = new Random(5);
+        const int Rows = 40;
+        using var rows = new NativeBuffer<byte>(Rows * Longest / 2 + 64);
+        using var ids = new NativeBuffer<int>(64);
+        using var coefficients = new NativeBuffer<short>(64);
+        using var results = new NativeBuffer<int>(Longest + 16);
+        random.NextBytes(rows.Span);
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            foreach (int count in new[] { 0, 1, 2, 3, 16, 17, 33 })
+            {
+                byte* start = rows.Pointer + random.Next(64);
+                for (int i = 0; i < count; i++)
+                {
+                    ids.Pointer[i] = random.Next(Rows);
+                    coefficients.Pointer[i] = (short)random.Next(-short.MaxValue, short.MaxValue + 1);
+                }
+                results.Span.Fill(int.MinValue);
+                Run(kernel, new WeightedSumInt4Call(start, length / 2, ids.Pointer, coefficients.Pointer, count, results.Pointer, length));
+                for (int j = 0; j < length; j++)
+                {
+                    int expected = 0;
+                    for (int i = 0; i < count; i++)
+                        expected += coefficients.Pointer[i] * Int4Weight(start + ids.Pointer[i] * (length / 2), j);
+                    Assert.Equal(expected, results.Pointer[j]);
+                }
+                Assert.All(results.Span[length..].ToArray(), beyond => Assert.Equal(int.MinValue, beyond));
+            }
+        }
+    }
+
+    [Fact]
+    public void Every_fp16_number_is_widened_exactly()
+    {
+        for (int bits = 0; bits <= ushort.MaxValue; bits++)
+        {
+            float value = HalfRows.Widen((ushort)bits);
+            int exponent = bits >> 10 & 31;
+            if (exponent < 31)
+                Assert.Equal(BitConverter.SingleToInt32Bits((float)BitConverter.UInt16BitsToHalf((ushort)bits)), BitConverter.SingleToInt32Bits(value));
+            else
+                Assert.Equal((bits >> 15 == 0 ? 1 : -1) * 65536f * (1 + (bits & 1023) / 1024f), value);
+        }
+    }
+
+    [Fact]
+    public void Fp16_dots_add_up_in_eight_lanes_one_by_one_and_four_at_once()
+    {
+        var random = new Random(6);
+        using var rows = new NativeBuffer<ushort>(4 * Longest);
+        using var x = new NativeBuffer<float>(Longest);
+        using var y = new NativeBuffer<float>(Longest);
+        float* results = stackalloc float[4];
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            random.NextBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(rows.Span));
+            foreach (ref float value in x.Span)
+                value = random.NextSingle() * 4 - 2;
+            HalfRows.Dot4(rows.Pointer, rows.Pointer + length, rows.Pointer + 2 * length, rows.Pointer + 3 * length, x.Pointer, length, results);
+            for (int r = 0; r < 4; r++)
+            {
+                ushort* row = rows.Pointer + r * length;
+                var lanes = new float[8];
+                for (int i = 0; i < length; i++)
+                    lanes[i % 8] += HalfRows.Widen(row[i]) * x.Pointer[i];
+                float expected = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+                Assert.Equal(expected, results[r]);
+                Assert.Equal(expected, HalfRows.Dot(row, x.Pointer, length));
+                x.Span.CopyTo(y.Span);
+                HalfRows.AddRow(row, 0.3f, y.Pointer, length);
+                for (int i = 0; i < length; i++)
+                    Assert.Equal(x.Pointer[i] + HalfRows.Widen(row[i]) * 0.3f, y.Pointer[i]);
+            }
+        }
+    }
+
+    /// <summary>Weight i of an INT4 row, from the specification.</summary>
+    private static int Int4Weight(byte* row, int i)
+    {
+        byte pair = row[i / 64 * 32 + i % 32];
+        return (i % 64 < 32 ? pair & 15 : pair >> 4) - 8;
+    }
+
     private static int NaiveDot(ReadOnlySpan<sbyte> a, ReadOnlySpan<sbyte> b)
     {
         int sum = 0;
@@ -212,6 +339,26 @@ public sealed unsafe class KernelTests
         public int Visit<TKernel>() where TKernel : struct, IKernel
         {
             TKernel.Dot4(rows[0], rows[1], rows[2], rows[3], vector, length, results);
+            return 0;
+        }
+    }
+
+    private sealed class Int4Call(byte*[] rows, sbyte* vector, int length, int* results) : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel
+        {
+            if (rows.Length == 1)
+                return TKernel.DotInt4(rows[0], vector, length);
+            TKernel.Dot4Int4(rows[0], rows[1], rows[2], rows[3], vector, length, results);
+            return 0;
+        }
+    }
+
+    private sealed class WeightedSumInt4Call(byte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel
+        {
+            TKernel.WeightedSumInt4(rows, stride, ids, coefficients, count, results, length);
             return 0;
         }
     }

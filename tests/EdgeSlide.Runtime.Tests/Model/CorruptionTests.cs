@@ -32,8 +32,9 @@ public sealed class CorruptionTests : IDisposable
         [
             GoldenModelTests.Bytes,
             GoldenModelTests.CalibratedBytes,
+            GoldenModelTests.OtherFormatsBytes,
             TestNetwork.OfNumbers(FeaturizerKind.Dense, 20).WithLayers(random, [10, 70], 40, LayerActivation.Sigmoid).WithSelector(random, 6, true, true).WithSelector(random, 6, true, true, layer: 1).ToBytes(),
-            TestNetwork.OfNumbers(FeaturizerKind.Sparse, 20).WithLayers(random, [], 40, LayerActivation.Identity).WithSelector(random, 6, true, false, blend: 1f).WithLabels().ToBytes(),
+            TestNetwork.OfNumbers(FeaturizerKind.Sparse, 20).WithLayers(random, [], 40, LayerActivation.Identity).WithFormats(random, WeightFormat.Int8, WeightFormat.Int4).WithSelector(random, 6, true, false, blend: 1f).WithLabels().ToBytes(),
             TestNetwork.OfContext(12, 2, 5).WithLayers(random, [8], 12).WithSelector(random, 6, true, false).ToBytes(),
             TestNetwork.OfText(64, hashed: true, maxGram: 2).WithLayers(random, [8], 30).ToBytes(),
         ];
@@ -242,7 +243,7 @@ public sealed class CorruptionTests : IDisposable
             case ModelError.CannotOpen: path = _folder.File("missing.eslide"); break;
             case ModelError.TooShort: model = model[..63]; reseal = false; break;
             case ModelError.NotAModel: header.Magic ^= 1; break;
-            case ModelError.UnsupportedVersion: header.Version = 3; break;
+            case ModelError.UnsupportedVersion: header.Version = 4; break;
             case ModelError.DamagedHeader: header.Reserved1 = 5; break;
             case ModelError.WrongLength: model = model[..^64]; reseal = false; break;
             case ModelError.DamagedSectionTable: table[0].Offset ^= 64; reseal = false; break;
@@ -278,7 +279,7 @@ public sealed class CorruptionTests : IDisposable
         { ModelError.CannotOpen, "no such file" },
         { ModelError.TooShort, "63 bytes are too few for a model's header" },
         { ModelError.NotAModel, "is not an .eslide model (wrong signature)" },
-        { ModelError.UnsupportedVersion, "has format version 3; this build reads versions 1 to 2" },
+        { ModelError.UnsupportedVersion, "has format version 4; this build reads versions 1 to 3" },
         { ModelError.DamagedHeader, "the header's reserved bytes are not zero" },
         { ModelError.WrongLength, "has 13760 bytes where 13824 belong (cut short)" },
         { ModelError.DamagedSectionTable, "the section table is damaged (checksum)" },

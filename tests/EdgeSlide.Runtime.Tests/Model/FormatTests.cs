@@ -90,12 +90,66 @@ public sealed class FormatTests : IDisposable
     [Fact]
     public void Reserved_bytes_of_the_network_are_zero()
     {
-        for (int at = 12; at < 32; at++)
+        for (int at = 16; at < 32; at++)
         {
             byte[] model = GoldenModelTests.Bytes;
             ModelBytes.Section(model, SectionKind.Network)[at] = 1;
             AssertRefused(model, ModelError.BadShape, "the network's reserved bytes are not zero");
         }
+    }
+
+    [Fact]
+    public void A_file_says_the_lowest_version_that_has_all_it_holds()
+    {
+        var random = new TestRandom(4);
+        Assert.Equal(1, ModelBytes.Header(GoldenModelTests.Network().ToBytes()).Version);
+        Assert.Equal(2, ModelBytes.Header(GoldenModelTests.CalibratedBytes).Version);
+        Assert.Equal(3, ModelBytes.Header(GoldenModelTests.Network().WithLabelMap(random).ToBytes()).Version);
+        Assert.Equal(3, ModelBytes.Header(GoldenModelTests.Network().WithFormats(random, WeightFormat.Int8, WeightFormat.Int4).ToBytes()).Version);
+        Assert.Equal(3, ModelBytes.Header(GoldenModelTests.OtherFormatsBytes).Version);
+        foreach ((byte[] file, ushort version, string message) in new (byte[], ushort, string)[]
+        {
+            (GoldenModelTests.Bytes, 2, "a network that needs version 1 in a file of version 2"),
+            (GoldenModelTests.Bytes, 3, "a network that needs version 1 in a file of version 3"),
+            (GoldenModelTests.CalibratedBytes, 1, "a network that needs version 2 in a file of version 1"),
+            (GoldenModelTests.OtherFormatsBytes, 2, "a network that needs version 3 in a file of version 2"),
+        })
+        {
+            ModelBytes.Header(file).Version = version;
+            AssertRefused(file, ModelError.BadShape, message);
+        }
+    }
+
+    [Fact]
+    public void Unknown_weight_formats_and_flags_are_refused()
+    {
+        byte[] model = GoldenModelTests.OtherFormatsBytes;
+        ModelBytes.Section(model, SectionKind.Network)[32 + 24] = 3;
+        AssertRefused(model, ModelError.BadShape, "layer 0: a field has an unknown value");
+        model = GoldenModelTests.OtherFormatsBytes;
+        ModelBytes.Section(model, SectionKind.Network)[32 + 28] = 1;
+        AssertRefused(model, ModelError.BadShape, "layer 0: a field has an unknown value");
+        model = GoldenModelTests.OtherFormatsBytes;
+        ModelBytes.Section(model, SectionKind.Network)[32 + 12] = 64; // The stride of INT8.
+        AssertRefused(model, ModelError.BadShape, "layer 0: a row stride of 64 does not fit");
+        foreach (int flag in new[] { 8, 12 })
+        {
+            model = GoldenModelTests.OtherFormatsBytes;
+            ModelBytes.Section(model, SectionKind.Network)[flag] = 2;
+            AssertRefused(model, ModelError.BadShape, "a field of the network has an unknown value");
+        }
+    }
+
+    [Fact]
+    public void A_label_map_that_is_no_permutation_is_refused()
+    {
+        byte[] model = GoldenModelTests.OtherFormatsBytes;
+        Span<uint> map = ModelBytes.Section<uint>(model, SectionKind.LabelMap);
+        map[59] = map[0];
+        AssertRefused(model, ModelError.BadLabels, $"neuron 59 stands for an impossible label {map[0]}");
+        model = GoldenModelTests.OtherFormatsBytes;
+        ModelBytes.Section<uint>(model, SectionKind.LabelMap)[7] = 60;
+        AssertRefused(model, ModelError.BadLabels, "neuron 7 stands for an impossible label 60");
     }
 
     private void AssertRefused(byte[] model, ModelError error, string message)

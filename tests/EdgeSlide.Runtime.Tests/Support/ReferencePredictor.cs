@@ -69,7 +69,8 @@ internal static class ReferencePredictor
                 LayerActivation.Sigmoid => 1 / (1 + Math.Exp(-(double)logits[i])),
                 _ => double.NaN,
             }))
-            .OrderByDescending(a => a.Score).ThenBy(a => a.Label)];
+            .OrderByDescending(a => a.Score).ThenBy(a => a.Label)
+            .Select(a => a with { Label = network.LabelMap?[a.Label] ?? a.Label })];
     }
 
     /// <summary>Which neurons a layer evaluates, in ascending order, and their votes; null votes where it evaluates all.</summary>
@@ -144,6 +145,8 @@ internal static class ReferencePredictor
         float step = max > 1e-30f ? max / 127f : 0f;
         return [.. neurons.Select(n =>
         {
+            if (layer.Format == WeightFormat.Fp16)
+                return DotInLanes([.. Enumerable.Range(0, layer.Stride).Select(i => i < x.Length ? x[i] * Half(layer, n, i) : 0f)]) * layer.Scales[n] + layer.Bias[n];
             int dot = 0;
             for (int i = 0; i < layer.Inputs; i++)
                 dot += q[i] * layer.Rows[n * layer.Stride + i];
@@ -151,8 +154,29 @@ internal static class ReferencePredictor
         })];
     }
 
+    private static float Half(TestLayer layer, int row, int i) => (float)BitConverter.Int16BitsToHalf(layer.Rows[row * layer.Stride + i]);
+
+    /// <summary>Element 8 i + l of the products goes to lane l.</summary>
+    private static float DotInLanes(float[] products)
+    {
+        var lanes = new float[8];
+        for (int i = 0; i < products.Length; i++)
+            lanes[i % 8] += products[i];
+        return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    }
+
     private static void AddRows(TestLayer layer, IReadOnlyList<(int Id, float Value)> features, float[] y)
     {
+        if (layer.Format == WeightFormat.Fp16)
+        {
+            for (int j = 0; j < layer.Outputs; j++)
+            {
+                foreach ((int id, float value) in features)
+                    y[j] += Half(layer, id, j) * (value * layer.Scales[id]);
+                y[j] += layer.Bias[j];
+            }
+            return;
+        }
         float max = features.Max(f => MathF.Abs(f.Value * layer.Scales[f.Id]));
         if (!(max > 1e-30f))
         {

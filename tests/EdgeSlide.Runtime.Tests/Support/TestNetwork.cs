@@ -39,7 +39,8 @@ internal sealed class TestLayer
 
     public required LayerActivation Activation { get; init; }
 
-    public required sbyte[] Rows { get; init; }
+    /// <summary>Integers for INT8 and INT4, the patterns of FP16 numbers for FP16.</summary>
+    public required short[] Rows { get; init; }
 
     public required float[] Scales { get; init; }
 
@@ -47,11 +48,53 @@ internal sealed class TestLayer
 
     public TestSelector? Selector { get; set; }
 
+    public WeightFormat Format { get; set; }
+
+    /// <summary>Elements per row.</summary>
     public int Stride => (RowWidth + 63) / 64 * 64;
 
     public int RowWidth => Order == RowOrder.FeatureMajor ? Outputs : Inputs;
 
     public int RowCount => Order == RowOrder.FeatureMajor ? Inputs : Outputs;
+
+    /// <summary>The rows as section 4.1 of the specification has them.</summary>
+    public byte[] StoredRows()
+    {
+        switch (Format)
+        {
+            case WeightFormat.Fp16:
+                return MemoryMarshal.AsBytes(Rows.AsSpan()).ToArray();
+            case WeightFormat.Int8:
+                return [.. Rows.Select(w => (byte)(sbyte)w)];
+            default:
+                var bytes = new List<byte>();
+                for (int block = 0; block < Rows.Length; block += 64)
+                {
+                    for (int i = 0; i < 32; i++)
+                        bytes.Add((byte)(Rows[block + i] + 8 | Rows[block + 32 + i] + 8 << 4));
+                }
+                return [.. bytes];
+        }
+    }
+
+    /// <summary>Gives the layer random weights in another format.</summary>
+    public void Refill(TestRandom random, WeightFormat format)
+    {
+        Format = format;
+        for (int row = 0; row < RowCount; row++)
+        {
+            for (int i = 0; i < RowWidth; i++)
+            {
+                Rows[row * Stride + i] = format switch
+                {
+                    WeightFormat.Int4 => (short)(random.Below(16) - 8),
+                    WeightFormat.Fp16 => BitConverter.HalfToInt16Bits((Half)(random.Float(-1f, 1f) * (random.Chance(10) ? 1e-6f : 1f))),
+                    _ => (short)(random.Below(255) - 127),
+                };
+            }
+            Scales[row] = format == WeightFormat.Int8 ? random.Float(0.001f, 0.01f) : format == WeightFormat.Int4 ? random.Float(0.02f, 0.1f) : random.Below(2) + 1f;
+        }
+    }
 }
 
 /// <summary>
@@ -69,6 +112,9 @@ internal sealed class TestNetwork
     public List<TestLayer> Layers { get; } = [];
 
     public string[]? Labels { get; set; }
+
+    /// <summary>[labels] the label of each neuron.</summary>
+    public int[]? LabelMap { get; set; }
 
     /// <summary>The CALI section: parameters, then (neuron, log weight) ascending.</summary>
     public (CalibrationHeader Header, (int Neuron, float LogWeight)[] Samples)? Calibration { get; set; }
@@ -192,21 +238,36 @@ internal sealed class TestNetwork
         return this;
     }
 
+    /// <summary>Stores the first and the last layer's weights in other formats.</summary>
+    public TestNetwork WithFormats(TestRandom random, WeightFormat first, WeightFormat last)
+    {
+        Layers[0].Refill(random, first);
+        Output.Refill(random, last);
+        return this;
+    }
+
+    public TestNetwork WithLabelMap(TestRandom random)
+    {
+        LabelMap = [.. Enumerable.Range(0, Output.Outputs).OrderBy(_ => random.Next())];
+        return this;
+    }
+
     /// <summary>The sections in the order of the specification.</summary>
     public List<SectionContent> ToSections()
     {
         FeaturizerRecord featurizer = Featurizer;
         featurizer.VocabularySlots = (uint)(Vocabulary?.Length ?? 0);
         featurizer.HasFeatureWeights = FeatureWeights is null ? 0u : 1u;
-        var header = new NetworkHeader { LayerCount = (uint)Layers.Count, LabelCount = (uint)Output.Outputs, HasCalibration = Calibration is null ? 0u : 1u };
+        var header = new NetworkHeader { LayerCount = (uint)Layers.Count, LabelCount = (uint)Output.Outputs, HasCalibration = Calibration is null ? 0u : 1u, HasLabelMap = LabelMap is null ? 0u : 1u };
         LayerRecord[] records = [.. Layers.Select(l => new LayerRecord
         {
             RowOrder = l.Order,
             Inputs = (uint)l.Inputs,
             Outputs = (uint)l.Outputs,
-            Stride = (uint)l.Stride,
+            Stride = (uint)(l.StoredRows().Length / l.RowCount),
             Activation = l.Activation,
             HasSelector = l.Selector is null ? 0u : 1u,
+            Format = l.Format,
         })];
         var sections = new List<SectionContent>
         {
@@ -221,7 +282,7 @@ internal sealed class TestNetwork
         for (int i = 0; i < Layers.Count; i++)
         {
             TestLayer layer = Layers[i];
-            sections.Add(SectionContent.Of(SectionKind.Weights, i, 0, layer.Rows));
+            sections.Add(SectionContent.Of(SectionKind.Weights, i, 0, layer.StoredRows()));
             if (layer.Order == RowOrder.FeatureMajor)
             {
                 sections.Add(SectionContent.Of(SectionKind.Scales, i, 0, layer.Scales));
@@ -244,6 +305,8 @@ internal sealed class TestNetwork
             sections.Add(new SectionContent(SectionKind.Calibration, Layers.Count - 1, 0, ModelWriter.Record<CalibrationHeader, byte>(in parameters,
                 [.. MemoryMarshal.AsBytes(calibration.Samples.Select(s => s.Neuron).ToArray().AsSpan()), .. MemoryMarshal.AsBytes(calibration.Samples.Select(s => s.LogWeight).ToArray().AsSpan())])));
         }
+        if (LabelMap is not null)
+            sections.Add(SectionContent.Of(SectionKind.LabelMap, 0, 0, LabelMap));
         if (Labels is not null)
             sections.AddRange(LabelNames.ToSections(Labels));
         return sections;
@@ -287,14 +350,14 @@ internal sealed class TestNetwork
             Inputs = inputs,
             Outputs = outputs,
             Activation = activation,
-            Rows = new sbyte[(order == RowOrder.FeatureMajor ? inputs : outputs) * (((order == RowOrder.FeatureMajor ? outputs : inputs) + 63) / 64 * 64)],
+            Rows = new short[(order == RowOrder.FeatureMajor ? inputs : outputs) * (((order == RowOrder.FeatureMajor ? outputs : inputs) + 63) / 64 * 64)],
             Scales = new float[order == RowOrder.FeatureMajor ? inputs : outputs],
             Bias = new float[outputs],
         };
         for (int row = 0; row < layer.RowCount; row++)
         {
             for (int i = 0; i < layer.RowWidth; i++)
-                layer.Rows[row * layer.Stride + i] = (sbyte)(random.Below(255) - 127);
+                layer.Rows[row * layer.Stride + i] = (short)(random.Below(255) - 127);
             layer.Scales[row] = random.Float(0.001f, 0.01f);
         }
         for (int i = 0; i < outputs; i++)

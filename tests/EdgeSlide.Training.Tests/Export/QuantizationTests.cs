@@ -32,7 +32,7 @@ public sealed class QuantizationTests : IDisposable
         {
             for (int j = 0; j < result.Stride; j++)
             {
-                sbyte q = result.Rows[r * result.Stride + j];
+                sbyte q = (sbyte)result.Rows[r * result.Stride + j];
                 Assert.NotEqual(sbyte.MinValue, q);
                 if (j >= width)
                     Assert.Equal(0, q);
@@ -44,21 +44,81 @@ public sealed class QuantizationTests : IDisposable
         Assert.InRange(result.Error.MaxError, 0, 2.0 / 127 * 0.5001);
     }
 
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2000, 100)]
+    public void Int4_and_fp16_rows_restore_their_weights_within_what_their_bits_allow(int rows, int width)
+    {
+        var random = new Random(width);
+        float[] weights = [.. Enumerable.Range(0, rows * width).Select(_ => (float)((random.NextDouble() * 4 - 2) * Math.Pow(10, random.Next(-2, 2))))];
+        foreach (WeightFormat format in new[] { WeightFormat.Int4, WeightFormat.Fp16 })
+        {
+            QuantizedRows result = Quantizer.Quantize(weights, rows, width, format);
+            Assert.Equal(ModelFormat.RowStride(width) * (format == WeightFormat.Int4 ? 1 : 4) / 2, result.Stride);
+            for (int r = 0; r < rows; r++)
+            {
+                ReadOnlySpan<byte> stored = result.Rows.AsSpan(r * result.Stride, result.Stride);
+                double squared = 0, largest = weights.AsSpan(r * width, width).ToArray().Max(MathF.Abs);
+                for (int j = 0; j < ModelFormat.RowStride(width); j++)
+                {
+                    float restored = result.Scales[r] * (format == WeightFormat.Int4
+                        ? (j % 64 < 32 ? stored[j / 64 * 32 + j % 32] & 15 : stored[j / 64 * 32 + j % 32] >> 4) - 8
+                        : (float)System.Buffers.Binary.BinaryPrimitives.ReadHalfLittleEndian(stored[(2 * j)..]));
+                    float weight = j < width ? weights[r * width + j] : 0f;
+                    double error = Math.Abs(weight - restored);
+                    squared += error * error;
+                    if (j >= width)
+                        Assert.Equal(0f, restored);
+                    else if (format == WeightFormat.Fp16)
+                        Assert.InRange(error, 0, Math.Max(Math.Abs(weight) / 2048, largest * 1e-7));
+                }
+                // Clipping may cost the largest weights more than half a step, but never the row as a whole.
+                if (format == WeightFormat.Int4)
+                    Assert.InRange(squared, 0, width * Math.Pow(largest / 7 / 2, 2) + 1e-12);
+            }
+        }
+        Assert.All(Quantizer.Quantize(new float[8], 2, 4, WeightFormat.Int4).Rows, pair => Assert.Equal(0x88, pair));
+        Assert.All(Quantizer.Quantize(new float[8], 2, 4, WeightFormat.Fp16).Scales, scale => Assert.Equal(0f, scale));
+    }
+
+    [Fact]
+    public void Other_weight_formats_are_compared_and_the_chosen_one_is_written()
+    {
+        Dataset train = Samples.Learnable(1, 3000, 2000, 200), held = Samples.Learnable(2, 600, 2000, 200);
+        TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 8, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
+        Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 2000 }, null, null);
+        var model = new TrainedModel(trained.Network, featurizer, [.. Enumerable.Range(0, 200).Select(i => $"{i}")], false, new TrainingRecord());
+        string path = Path.Combine(_folder, "model.eslide");
+        QuantizationReport report = QuantizationJob.Run(model, train, held, new SelectorOptions { Budget = 16 },
+            new StorageOptions { Rows = WeightFormat.Int4, InputRows = WeightFormat.Int4, CompareRows = true }, path);
+        Assert.Equal([path], Directory.GetFiles(_folder));
+        Assert.Equal(9, report.Rows.Count);
+        RowComparison Of(WeightFormat input, WeightFormat rows) => report.Rows.Single(r => r.InputRows == input && r.Rows == rows);
+        // FP16 everywhere is the FP32 network but for the rounding of weights.
+        Assert.InRange(Of(WeightFormat.Fp16, WeightFormat.Fp16).Dense.P1, report.Fp32Dense!.P1 - 0.003, report.Fp32Dense.P1 + 0.003);
+        Assert.InRange(Of(WeightFormat.Int4, WeightFormat.Int4).Dense.P1, report.Fp32Dense.P1 - 0.05, 1);
+        Assert.True(Of(WeightFormat.Int4, WeightFormat.Int4).ModelBytes < 0.75 * Of(WeightFormat.Int8, WeightFormat.Int8).ModelBytes);
+        using EdgeSlideModel device = EdgeSlideModel.Open(path);
+        Assert.Equal((3, WeightFormat.Int4, WeightFormat.Int4), (device.File.Version, device.Layout.Output.Format, device.Layout.SparseInput!.Format));
+        Assert.Equal(report.Int8Dense!.P1, Of(WeightFormat.Int4, WeightFormat.Int4).Dense.P1);
+    }
+
     [Fact]
     public void A_row_of_zeros_stays_zero_and_a_weight_that_is_no_number_is_refused()
     {
         QuantizedRows zeros = Quantizer.Quantize(new float[8], 2, 4);
-        Assert.All(zeros.Rows, q => Assert.Equal(0, q));
+        Assert.All(zeros.Rows, q => Assert.Equal((byte)0, q));
         Assert.All(zeros.Scales, s => Assert.Equal(0f, s));
         Exception error = Assert.ThrowsAny<Exception>(() => Quantizer.Quantize([1f, float.NaN], 1, 2));
         Assert.Contains("not finite", (error as AggregateException)?.InnerException?.Message ?? error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData(true, 0)]
-    [InlineData(false, 24)]
-    [InlineData(true, 4)]
-    public void A_quantized_model_with_hashing_answers_as_well_as_its_network(bool featureBuckets, int hiddenTables)
+    [InlineData(true, 0, 0)]
+    [InlineData(false, 24, 0)]
+    [InlineData(true, 4, 0)]
+    [InlineData(true, 0, 0.1)]
+    public void A_quantized_model_with_hashing_answers_as_well_as_its_network(bool featureBuckets, int hiddenTables, double tableShare)
     {
         Dataset train = Samples.Learnable(1, 4000, 4000, 400), held = Samples.Learnable(2, 800, 4000, 400);
         TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 12, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
@@ -68,7 +128,7 @@ public sealed class QuantizationTests : IDisposable
         QuantizationReport report = QuantizationJob.Run(model, train, held, new SelectorOptions
         {
             Budget = 16, BucketSize = 16, FeatureBuckets = featureBuckets, HiddenTables = hiddenTables, HiddenBits = 8,
-        }, path);
+        }, new StorageOptions { TableShare = tableShare }, path);
 
         Assert.True(report.Fp32Dense!.P1 > 0.8, $"the network itself only reaches {report.Fp32Dense.P1}");
         Assert.InRange(report.Int8Dense!.P1, report.Fp32Dense.P1 - 0.01, report.Fp32Dense.P1 + 0.01);
@@ -80,6 +140,13 @@ public sealed class QuantizationTests : IDisposable
         predictor.PredictSparse(held.RowFeatures(0), held.RowValues(0), new Prediction[3]);
         Assert.InRange(predictor.Cost.ActiveNeurons, 1, 16);
         Assert.Contains("p1_int8_lsh", device.Provenance, StringComparison.Ordinal);
+        long tables = device.File.Sections.Where(s => s.Kind is SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries).Sum(s => s.Length);
+        Assert.Equal(tables, report.Tables.Bytes);
+        if (tableShare > 0)
+        {
+            Assert.InRange((double)tables / device.File.Length, 0.9 * tableShare, tableShare);
+            Assert.True(report.Tables.BytesBefore > tables && report.Tables.Before is not null, "nothing was dropped");
+        }
     }
 
     [Fact]

@@ -30,7 +30,7 @@ public sealed class ReportTests : IDisposable
         string[] names = [.. Enumerable.Range(0, Labels).Select(i => $"{Hostile} {i}")];
         var network = new TrainedModel(trained.Network, Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 400 }, null, null),
             names, false, new TrainingRecord { Data = Hostile, Options = Hostile }) { Frequencies = LabelFrequencies.Of(train) };
-        QuantizationReport quantized = QuantizationJob.Run(network, train, test, new SelectorOptions { Budget = 8, BucketSize = 8 }, modelPath);
+        QuantizationReport quantized = QuantizationJob.Run(network, train, test, new SelectorOptions { Budget = 8, BucketSize = 8 }, new StorageOptions(), modelPath);
         using EdgeSlideModel device = EdgeSlideModel.Open(modelPath);
         TuningResult tuned = TuningJob.Run(device, test, null, new TuningOptions { Trials = 60, MaxLoss = 5 }, Path.Combine(_folder, "tuned.eslide"));
         string json = Path.Combine(_folder, "tuning.json");
@@ -42,7 +42,7 @@ public sealed class ReportTests : IDisposable
             Measurement = ModelMeasurement.Of(network, device, test, network.Frequencies, default),
             Test = (test, Hostile, _ => Hostile),
             Model = (Hostile, 1, 1),
-            Layers = quantized.Layers,
+            Layers = [.. quantized.Layers.Select(error => (WeightFormat.Int8, error))],
             Tuning = TuningReport.Read(json),
         }.WriteHtml);
 

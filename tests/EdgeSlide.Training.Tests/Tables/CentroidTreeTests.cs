@@ -121,7 +121,7 @@ public sealed unsafe class CentroidTreeTests : IDisposable
         report = QuantizationJob.Run(HiddenInput.Of(model), HiddenInput.Of(model, train), HiddenInput.Of(model, held), new EdgeSlide.Training.Tables.SelectorOptions
         {
             Budget = 32, FeatureBuckets = false, CentroidLevels = 2, CentroidBranch = 16, CentroidBeam = 8, CentroidBucketSize = 64,
-        }, path);
+        }, new StorageOptions(), path);
         held = HiddenInput.Of(model, held);
         return path;
     }

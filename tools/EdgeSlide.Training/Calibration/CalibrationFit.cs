@@ -120,6 +120,7 @@ internal static class CalibrationFit
         int limit = Math.Min(FitRows, held.RowCount);
         var found = new Row?[limit];
         int budget = model.Layout.Output.Selector!.Budget;
+        int[]? neurons = model.Layout.LabelMap?.Neurons();
         Parallel.For(0, limit, new ParallelOptions { CancellationToken = cancel }, () => (Predictor: model.CreatePredictor(), Top: new Prediction[budget]), (i, _, local) =>
         {
             ReadOnlySpan<int> labels = held.RowLabels(i);
@@ -138,7 +139,7 @@ internal static class CalibrationFit
             found[i] = new Row
             {
                 Hidden = local.Predictor.Engine.OutputLayerInput.ToArray(),
-                Candidates = [.. local.Top.Take(count).Select(p => p.Label)],
+                Candidates = [.. local.Top.Take(count).Select(p => neurons?[p.Label] ?? p.Label)],
                 Logits = [.. local.Top.Take(count).Select(p => p.Logit)],
                 Scores = [.. local.Top.Take(count).Select(p => p.Score)],
                 LshCorrect = labels.Contains(local.Top[0].Label),
@@ -232,29 +233,29 @@ internal static class CalibrationFit
 
     private static unsafe void AllLogits(NeuronLayer output, float[] hidden, float[] logits)
     {
-        fixed (sbyte* x = Quantized(output, hidden, out float scale))
+        fixed (sbyte* x = Prepared(output, hidden, out float scale))
         fixed (float* y = logits)
             output.Logits<Vector256Kernel>(x, scale, 0, output.Outputs, y);
     }
 
     private static unsafe void Logits(NeuronLayer output, float[] hidden, int[] neurons, float[] logits)
     {
-        fixed (sbyte* x = Quantized(output, hidden, out float scale))
+        fixed (sbyte* x = Prepared(output, hidden, out float scale))
         fixed (float* y = logits)
         fixed (int* ids = neurons)
             output.Logits<Vector256Kernel>(x, scale, ids, neurons.Length, y);
     }
 
-    private static unsafe sbyte[] Quantized(NeuronLayer output, float[] hidden, out float scale)
+    private static unsafe sbyte[] Prepared(NeuronLayer output, float[] hidden, out float scale)
     {
         // Kernels load whole registers from aligned or unaligned memory alike; the stride is a multiple of them.
         float[] padded = new float[output.Stride];
         hidden.CopyTo(padded, 0);
-        sbyte[] quantized = new sbyte[output.Stride];
+        sbyte[] prepared = new sbyte[sizeof(float) * output.Stride];
         fixed (float* x = padded)
-        fixed (sbyte* q = quantized)
-            scale = FloatKernels.Quantize(x, q, output.Stride);
-        return quantized;
+        fixed (sbyte* p = prepared)
+            scale = output.Prepare(x, p);
+        return prepared;
     }
 
     private static double LogSum(float[] x) => LogSum(x, null, 1);

@@ -18,7 +18,7 @@ internal sealed record ExportedSource(SourceRecord Record, FrozenBuckets Buckets
 /// <summary>The selection settings and sources of one layer.</summary>
 internal sealed record ExportedSelector(int Layer, int Budget, float VoteBlend, bool Pays, IReadOnlyList<ExportedSource> Sources);
 
-/// <summary>The INT8 form of a network: what the export writes, kept so that selectors can change without quantizing again.</summary>
+/// <summary>The stored form of a network: what the export writes, kept so that selectors can change without quantizing again.</summary>
 internal sealed class QuantizedNetwork
 {
     private QuantizedNetwork(Network network, QuantizedRows[] layers, RowOrder firstLayer)
@@ -34,21 +34,41 @@ internal sealed class QuantizedNetwork
 
     public RowOrder FirstLayer { get; }
 
+    /// <summary>[labels] the label of each output neuron; null where neuron n stands for label n.</summary>
+    public int[]? LabelMap { get; private init; }
+
     /// <summary>Quantizes every layer; dense input makes the first layer neuron-major.</summary>
-    public static QuantizedNetwork From(Network network, bool denseInput)
+    public static QuantizedNetwork From(Network network, bool denseInput, StorageOptions? storage = null)
     {
+        storage ??= new StorageOptions();
         var layers = new QuantizedRows[network.Layers.Count];
         for (int i = 0; i < layers.Length; i++)
         {
             NetworkLayer layer = network.Layers[i];
             if (i > 0)
-                layers[i] = Quantizer.Quantize(layer.Weights, layer.Outputs, layer.Inputs);
+                layers[i] = Quantizer.Quantize(layer.Weights, layer.Outputs, layer.Inputs, i == layers.Length - 1 ? storage.Rows : WeightFormat.Int8);
             else if (denseInput)
                 layers[i] = Quantizer.Quantize(Transpose(layer), layer.Outputs, layer.Inputs);
             else
-                layers[i] = Quantizer.Quantize(layer.Weights, layer.Inputs, layer.Outputs);
+                layers[i] = Quantizer.Quantize(layer.Weights, layer.Inputs, layer.Outputs, storage.InputRows);
         }
         return new QuantizedNetwork(network, layers, denseInput ? RowOrder.NeuronMajor : RowOrder.FeatureMajor);
+    }
+
+    /// <summary>The same network with its output neurons in another order.</summary>
+    /// <param name="order">[labels] the label of each neuron.</param>
+    public QuantizedNetwork Reordered(int[] order)
+    {
+        QuantizedRows output = Layers[^1];
+        var rows = new byte[output.Rows.Length];
+        var scales = new float[output.Scales.Length];
+        for (int neuron = 0; neuron < order.Length; neuron++)
+        {
+            output.Rows.AsSpan(order[neuron] * output.Stride, output.Stride).CopyTo(rows.AsSpan(neuron * output.Stride));
+            scales[neuron] = output.Scales[order[neuron]];
+        }
+        var reordered = new QuantizedRows { Format = output.Format, Rows = rows, Scales = scales, Stride = output.Stride, Error = output.Error };
+        return new QuantizedNetwork(Source, [.. Layers[..^1], reordered], FirstLayer) { LabelMap = order };
     }
 
     private static float[] Transpose(NetworkLayer layer)
@@ -82,9 +102,16 @@ internal static class ModelExporter
                 Stride = (uint)network.Layers[i].Stride,
                 Activation = (LayerActivation)layers[i].Activation,
                 HasSelector = selectors.Any(s => s.Layer == i) ? 1u : 0u,
+                Format = network.Layers[i].Format,
             };
         }
-        var header = new NetworkHeader { LayerCount = (uint)records.Length, LabelCount = (uint)network.Source.OutputCount, HasCalibration = calibration is null ? 0u : 1u };
+        var header = new NetworkHeader
+        {
+            LayerCount = (uint)records.Length,
+            LabelCount = (uint)network.Source.OutputCount,
+            HasCalibration = calibration is null ? 0u : 1u,
+            HasLabelMap = network.LabelMap is null ? 0u : 1u,
+        };
         sections.Add(new SectionContent(SectionKind.Network, 0, 0, ModelWriter.Record<NetworkHeader, LayerRecord>(in header, records)));
         sections.AddRange(featurizer.ToSections());
         for (int i = 0; i < records.Length; i++)
@@ -100,7 +127,7 @@ internal static class ModelExporter
             {
                 var affine = new NeuronAffine[rows.Scales.Length];
                 for (int n = 0; n < affine.Length; n++)
-                    affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = layers[i].Bias[n] };
+                    affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = layers[i].Bias[i == records.Length - 1 && network.LabelMap is { } map ? map[n] : n] };
                 sections.Add(SectionContent.Of(SectionKind.Scales, i, 0, affine));
             }
         }
@@ -108,6 +135,8 @@ internal static class ModelExporter
             sections.AddRange(SelectorSections(selector));
         if (calibration is not null)
             sections.Add(CalibrationSection(records.Length - 1, calibration));
+        if (network.LabelMap is { } labels)
+            sections.Add(SectionContent.Of(SectionKind.LabelMap, 0, 0, labels));
         if (labelNames is not null)
             sections.AddRange(LabelNames.ToSections(labelNames));
         ModelWriter.Write(path, sections);

@@ -16,13 +16,27 @@ internal sealed record Accuracy(double P1, double P3, double P5, double Ndcg5, d
         new(m.Precision(1), m.Precision(3), m.Precision(5), m.Ndcg(5), m.PropensityScoredPrecision(1), m.PropensityScoredPrecision(5));
 }
 
+/// <summary>What became of the selection's tables.</summary>
+/// <param name="BytesBefore">As they were built.</param>
+/// <param name="Bytes">As they are stored.</param>
+/// <param name="Before">Accuracy with all of their entries; null if none were dropped or there are no held-out rows.</param>
+/// <param name="Missed">True if the wanted share is out of reach because offsets and hash parameters alone take more.</param>
+internal sealed record TableReport(long BytesBefore, long Bytes, Accuracy? Before, bool Missed);
+
 /// <summary>What a quantization did, for people and for the provenance.</summary>
 /// <param name="Layers">Size and error per layer.</param>
 /// <param name="VoteBlend">The blend that was given or found.</param>
 /// <param name="Pays">Whether auto mode uses hashing.</param>
 internal sealed record QuantizationReport(
     IReadOnlyList<QuantizationError> Layers, Accuracy? Fp32Dense, Accuracy? Int8Dense, Accuracy? Int8Lsh,
-    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, FittedCalibration? Calibration = null);
+    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, TableReport Tables, FittedCalibration? Calibration = null)
+{
+    /// <summary>Of the output layer.</summary>
+    public WeightFormat Format { get; init; }
+
+    /// <summary>The same in other weight formats, if that was asked for.</summary>
+    public IReadOnlyList<RowComparison> Rows { get; init; } = [];
+}
 
 /// <summary>From a trained network to a device model: INT8 rows, frozen tables, blend, measured break-even, one file.</summary>
 internal static class QuantizationJob
@@ -33,24 +47,33 @@ internal static class QuantizationJob
 
     /// <param name="train">The featurized rows that fill the tables.</param>
     /// <param name="held">Featurized held-out rows on which the blend is chosen and the report is measured; null for neither.</param>
-    public static QuantizationReport Run(TrainedModel model, Dataset train, Dataset? held, SelectorOptions options, string path,
+    public static QuantizationReport Run(TrainedModel model, Dataset train, Dataset? held, SelectorOptions options, StorageOptions storage, string path,
         Action<string>? stage = null, CancellationToken cancel = default)
     {
         options.Validate();
+        storage.Validate();
         stage?.Invoke("quantizing weights");
-        var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense);
+        var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense, storage);
         stage?.Invoke("building tables from the network's answers on the training rows");
         ExportedSelector selector = SelectorBuilder.Build(model.Network, train, options, cancel);
         IReadOnlyList<string>? labels = model.HasLabelNames ? model.Labels : null;
         void Write(QuantizationReport? report) =>
             ModelExporter.Write(path, quantized, model.Featurizer, [selector], labels, Provenance(model, options, report), report?.Calibration);
 
-        stage?.Invoke("choosing the vote blend and measuring");
         Write(null);
+        ExportedSelector whole = selector;
+        (selector, TableReport tables) = TablePruner.LimitShare(path, whole, storage.TableShare);
+        if (selector != whole)
+        {
+            if (held is { RowCount: > 0 })
+                tables = tables with { Before = MeasureWhole(path, options, train, held) };
+            Write(null);
+        }
+        stage?.Invoke("choosing the vote blend and measuring");
         if (options.VoteBlend is null && held is { RowCount: > 0 })
             selector = selector with { VoteBlend = ChooseBlend(path, held) };
         cancel.ThrowIfCancellationRequested();
-        QuantizationReport report = Measure(path, model, quantized, selector, train, held);
+        QuantizationReport report = Measure(path, model, quantized, selector, tables, train, held);
         selector = selector with { Pays = report.Pays };
         if (held is { RowCount: > 0 } && model.Network.Layers[^1].Activation == Activation.Softmax)
         {
@@ -61,6 +84,12 @@ internal static class QuantizationJob
         }
         stage?.Invoke("writing the model");
         Write(report);
+        if (storage.CompareRows && held is { RowCount: > 0 })
+        {
+            stage?.Invoke("measuring other weight formats");
+            IReadOnlyList<RowComparison> rows = RowComparison.Measure(model, whole with { VoteBlend = selector.VoteBlend }, storage, train, held, path + ".rows", cancel);
+            report = report with { Rows = rows };
+        }
         return report with { ModelBytes = new FileInfo(path).Length };
     }
 
@@ -80,7 +109,7 @@ internal static class QuantizationJob
         return best;
     }
 
-    private static QuantizationReport Measure(string path, TrainedModel trained, QuantizedNetwork quantized, ExportedSelector selector, Dataset train, Dataset? held)
+    private static QuantizationReport Measure(string path, TrainedModel trained, QuantizedNetwork quantized, ExportedSelector selector, TableReport tables, Dataset train, Dataset? held)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = selector.VoteBlend });
         (double lsh, double dense) = PredictorEvaluator.MeasureTimes(model, held ?? train);
@@ -95,7 +124,15 @@ internal static class QuantizationJob
             int8Dense = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Dense, propensity));
             int8Lsh = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, propensity));
         }
-        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend, lsh < dense, lsh, dense, 0);
+        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend, lsh < dense, lsh, dense, 0, tables) { Format = quantized.Layers[^1].Format };
+    }
+
+    /// <summary>Accuracy before entries are dropped, with the blend that would be chosen then.</summary>
+    private static Accuracy MeasureWhole(string path, SelectorOptions options, Dataset train, Dataset held)
+    {
+        float blend = options.VoteBlend ?? ChooseBlend(path, held);
+        using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = blend });
+        return Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, LabelFrequencies.Of(train).InversePropensities()));
     }
 
     private static byte[] Provenance(TrainedModel model, SelectorOptions options, QuantizationReport? report)

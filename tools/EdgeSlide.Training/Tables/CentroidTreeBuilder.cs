@@ -197,7 +197,7 @@ internal static class CentroidTreeBuilder
         QuantizedRows rows = Quantizer.Quantize(centres, nodes, width);
         var section = new byte[CentroidTree.SectionLength(width, nodes)];
         MemoryMarshal.Write(section, sharpness);
-        MemoryMarshal.AsBytes(rows.Rows.AsSpan()).CopyTo(section.AsSpan(CentroidTree.HeaderSize));
+        rows.Rows.CopyTo(section.AsSpan(CentroidTree.HeaderSize));
         Span<NeuronAffine> affine = MemoryMarshal.Cast<byte, NeuronAffine>(section.AsSpan(CentroidTree.HeaderSize + rows.Rows.Length));
         for (int n = 0; n < nodes; n++)
         {

@@ -11,7 +11,8 @@ internal sealed record WeightedRows(long[] Offsets, int[] Ids, float[] Weights)
 }
 
 /// <summary>Buckets ready to be stored: see BOFF and BENT in docs/model-format.md.</summary>
-internal sealed record FrozenBuckets(uint[] Offsets, uint[] Entries, float VoteScale);
+/// <param name="KeyWeights">[keys] with what weight the training rows opened each bucket, in sum; null if that is not known.</param>
+internal sealed record FrozenBuckets(uint[] Offsets, uint[] Entries, float VoteScale, float[]? KeyWeights = null);
 
 /// <summary>
 /// Fills buckets with what the training rows that open them activate: every row adds its votes to each of its keys'
@@ -63,7 +64,13 @@ internal static class TableBuilder
             for (int i = 0; i < lengths[key]; i++)
                 entries[offsets[key] + i] = BucketTable.Pack(ids[key][i], BucketTable.EncodeVote(sums[key][i], scale));
         }
-        return new FrozenBuckets(offsets, entries, scale);
+        var keyWeights = new float[keyCount];
+        for (int key = 0; key < keyCount; key++)
+        {
+            for (long i = starts[key]; i < starts[key + 1]; i++)
+                keyWeights[key] += weights[i];
+        }
+        return new FrozenBuckets(offsets, entries, scale, keyWeights);
     }
 
     private static (long[] Starts, int[] Rows, float[] Weights) Transpose(WeightedRows keys, int keyCount)

@@ -35,6 +35,10 @@ internal static class QuantizeCommand
     private static readonly Option<float> TopVote = DataOptions.Value("--top-vote", "A training row's vote for the network's first answer.", 1f);
     private static readonly Option<float> NextVote = DataOptions.Value("--next-vote", "A training row's vote for each of its second to tenth.", 0.2f);
     private static readonly Option<float> TrueVote = DataOptions.Value("--true-vote", "A training row's vote for each of its true labels.", 2f);
+    private static readonly Option<double> TableShare = DataOptions.Value("--table-share", "The most that the tables may take of the file: the entries that add least to the votes are dropped until they fit. 0 for no limit.", 0.2);
+    private static readonly Option<string> Rows = Format("--rows", "How the output layer's weights are stored: int8, int4 (half the bytes) or fp16 (twice the bytes).");
+    private static readonly Option<string> InputRows = Format("--input-rows", "How the weights of a first layer with sparse input are stored: int8, int4 or fp16.");
+    private static readonly Option<bool> CompareRows = new("--compare-rows") { Description = "Print accuracy, size and speed with every pair of these formats, on at most 10,000 held-out rows." };
 
     public static Command Create()
     {
@@ -48,10 +52,17 @@ internal static class QuantizeCommand
             NetworkFile, Train, Validation, HoldOut, Out,
         };
         Data.AddTo(command);
-        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote })
+        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows })
             command.Options.Add(option);
         command.SetAction(Run);
         return command;
+    }
+
+    private static Option<string> Format(string name, string description)
+    {
+        var option = new Option<string>(name) { Description = description, DefaultValueFactory = _ => "int8" };
+        option.AcceptOnlyFromAmong("int8", "int4", "fp16");
+        return option;
     }
 
     private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
@@ -83,12 +94,19 @@ internal static class QuantizeCommand
             NextVote = parsed.GetValue(NextVote),
             TrueVote = parsed.GetValue(TrueVote),
         };
+        var storage = new StorageOptions
+        {
+            TableShare = parsed.GetValue(TableShare),
+            Rows = Enum.Parse<WeightFormat>(parsed.GetValue(Rows)!, ignoreCase: true),
+            InputRows = Enum.Parse<WeightFormat>(parsed.GetValue(InputRows)!, ignoreCase: true),
+            CompareRows = parsed.GetValue(CompareRows),
+        };
         Dataset rows = Featurize(model, train);
         Dataset? heldRows = held is null ? null : Featurize(model, held);
         if (hide)
             (model, rows, heldRows) = (HiddenInput.Of(model), HiddenInput.Of(model, rows), heldRows is null ? null : HiddenInput.Of(model, heldRows));
         string output = parsed.GetValue(Out)!;
-        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, output, stage, cancel));
+        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, storage, output, stage, cancel));
         Print(model.Network, report, output);
         return Task.FromResult(ExitCodes.Ok);
     }
@@ -103,7 +121,7 @@ internal static class QuantizeCommand
 
     public static void Print(Network network, QuantizationReport report, string path)
     {
-        Table layers = new Table().Border(TableBorder.Simple).AddColumns("layer", "shape", "FP32 bytes", "INT8 bytes", "largest error", "mean error", "mean |w|");
+        Table layers = new Table().Border(TableBorder.Simple).AddColumns("layer", "shape", "FP32 bytes", "stored bytes", "largest error", "mean error", "mean |w|");
         for (int i = 0; i < report.Layers.Count; i++)
         {
             QuantizationError e = report.Layers[i];
@@ -113,14 +131,29 @@ internal static class QuantizeCommand
         Screen.Output.Write(layers);
         if (report.Fp32Dense is not null)
         {
+            string format = $"{report.Format}".ToUpperInvariant();
             Table accuracy = new Table().Border(TableBorder.Simple).AddColumns("on held-out rows", "P@1", "P@3", "P@5", "nDCG@5", "PSP@1", "PSP@5");
-            foreach ((string name, Accuracy? a) in new[] { ("FP32 dense", report.Fp32Dense), ("INT8 dense", report.Int8Dense), ("INT8 LSH", report.Int8Lsh) })
+            foreach ((string name, Accuracy? a) in new[] { ("FP32 dense", report.Fp32Dense), ($"{format} dense", report.Int8Dense), ($"{format} LSH", report.Int8Lsh), ($"{format} LSH, all entries", report.Tables.Before) }.Where(row => row.Item2 is not null))
                 accuracy.AddRow(name, $"{a!.P1:F4}", $"{a.P3:F4}", $"{a.P5:F4}", $"{a.Ndcg5:F4}", $"{a.Psp1:F4}", $"{a.Psp5:F4}");
             Screen.Output.Write(accuracy);
+        }
+        if (report.Rows.Count > 0)
+        {
+            Table formats = new Table().Border(TableBorder.Simple).AddColumns("input weights", "output weights", "model bytes", "P@1 dense", "P@5 dense", "P@1 LSH", "P@5 LSH", "PSP@1 LSH", "LSH us", "dense us");
+            foreach (RowComparison row in report.Rows)
+            {
+                formats.AddRow($"{row.InputRows}".ToUpperInvariant(), $"{row.Rows}".ToUpperInvariant(), $"{row.ModelBytes:N0}", $"{row.Dense.P1:F4}", $"{row.Dense.P5:F4}",
+                    $"{row.Lsh.P1:F4}", $"{row.Lsh.P5:F4}", $"{row.Lsh.Psp1:F4}", $"{row.LshNanoseconds / 1000:F1}", $"{row.DenseNanoseconds / 1000:F1}");
+            }
+            Screen.Output.Write(formats);
         }
         if (report.Calibration is { } calibration)
             Screen.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"probabilities: {calibration.Neurons.Length} sampled neurons estimate the softmax's sum to {calibration.LogPartitionError:F3} (ln; the candidates alone miss {calibration.LogPartitionErrorWithout:F3}); calibration error on held-out rows {calibration.EceLsh:F4} with hashing, {calibration.EceDense:F4} densely"));
         Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}");
+        TableReport tables = report.Tables;
+        Screen.Output.WriteLine($"tables {tables.Bytes:N0} bytes, {(double)tables.Bytes / report.ModelBytes:P1} of the file"
+            + (tables.Bytes < tables.BytesBefore ? $"; {tables.BytesBefore:N0} bytes before the entries that add least to the votes were dropped" : "")
+            + (tables.Missed ? "; no smaller, because offsets and hash parameters alone take more than their share" : ""));
         Screen.Output.WriteLine($"wrote {path} ({report.ModelBytes:N0} bytes)");
     }
 }
