@@ -19,6 +19,9 @@ internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[
     /// <summary>The most neurons that any layer's selector elects.</summary>
     public int MaxBudget { get; } = Layers.Max(layer => layer.Selector?.Budget ?? 0);
 
+    /// <summary>The same network with another selector before its output layer, for tuning. Made anew, not copied: sizes follow from it.</summary>
+    public NetworkLayout WithSelector(LayerSelector selector) => new(SparseInput, [.. Layers[..^1], Output.WithSelector(selector)], FeatureCount, Calibration, LabelMap);
+
     private static int WidestHidden(SparseInputLayer? sparseInput, NeuronLayer[] layers)
     {
         int width = sparseInput?.Outputs ?? 0;

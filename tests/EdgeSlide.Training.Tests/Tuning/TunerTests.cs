@@ -122,13 +122,15 @@ public sealed class TunerTests : IClassFixture<TunerTests.TrainedFixture>
         BucketTable full = model.Layout.Output.Selector!.Sources[0].Buckets;
         foreach ((int cap, int minVote) in new[] { (1, 1), (3, 1), (1000, 40), (2, 60) })
         {
-            BucketTable cut = source.Prune(cap, minVote).Table;
+            PrunedBuckets pruned = source.Prune(cap, minVote);
+            BucketTable cut = pruned.Table;
             for (int key = 0; key < full.KeyCount; key++)
             {
                 uint[] all = Bucket(full, key), kept = Bucket(cut, key);
                 uint[] wanted = [.. all.Select((entry, i) => (entry, i)).Where(e => (e.entry & 0xFF) >= minVote).OrderByDescending(e => e.entry & 0xFF).ThenBy(e => e.i).Take(cap).OrderBy(e => e.i).Select(e => e.entry)];
                 Assert.Equal(wanted, kept);
             }
+            GC.KeepAlive(pruned);
         }
     }
 

@@ -15,7 +15,13 @@ internal sealed unsafe class PrunedBuckets(NativeBuffer<uint> offsets, NativeBuf
 
     public BucketTable Table => new(new View<uint>(offsets.Pointer, offsets.Length), new View<uint>(entries.Pointer, EntryCount));
 
-    public FrozenBuckets Freeze(float voteScale) => new(offsets.Span.ToArray(), entries.Span[..(int)EntryCount].ToArray(), voteScale);
+    public FrozenBuckets Freeze(float voteScale)
+    {
+        var frozen = new FrozenBuckets(offsets.Span.ToArray(), entries.Span.ToArray()[..(int)EntryCount], voteScale);
+        // The buffers free their memory when nobody holds them.
+        GC.KeepAlive(this);
+        return frozen;
+    }
 }
 
 /// <summary>
