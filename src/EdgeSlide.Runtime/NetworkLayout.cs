@@ -27,6 +27,9 @@ internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[
         return budget;
     }
 
+    /// <summary>The same network with another selector before its output layer, for tuning. Made anew, not copied: sizes follow from it.</summary>
+    public NetworkLayout WithSelector(LayerSelector selector) => new(SparseInput, [.. Layers[..^1], Output.WithSelector(selector)], FeatureCount, Calibration, LabelMap);
+
     private static int WidestHidden(SparseInputLayer? sparseInput, NeuronLayer[] layers)
     {
         int width = sparseInput?.Outputs ?? 0;
