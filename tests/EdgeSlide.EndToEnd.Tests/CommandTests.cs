@@ -84,10 +84,10 @@ public sealed class CommandTests : IDisposable
         Models.HashedText(_shell);
         _shell.Write("test.tsv", string.Concat(Enumerable.Range(0, 50).Select(i => $"0\tsome words {i} and more {i * 7}\n")));
         JsonElement result = Json("edgeslide bench hashed.eslide test.tsv --queries 40 --rounds 3 --json");
-        Assert.Equal(["queries", "rounds", "labels", "features_mean", "featurize_ns_median", "featurize_allocated_bytes_median", "kernel", "architecture", "lsh", "dense", "speedup"], Names(result));
+        Assert.Equal(["queries", "rounds", "labels", "features_mean", "featurize_ns_median", "featurize_allocated_bytes_median", "kernel", "architecture", "lsh", "dense", "auto", "speedup", "auto_loss", "resident_bytes"], Names(result));
         Assert.Equal((40, 3, 500), (result.GetProperty("queries").GetInt32(), result.GetProperty("rounds").GetInt32(), result.GetProperty("labels").GetInt32()));
         Assert.Equal(0, result.GetProperty("featurize_allocated_bytes_median").GetDouble());
-        foreach (string mode in new[] { "lsh", "dense" })
+        foreach (string mode in new[] { "lsh", "dense", "auto" })
         {
             JsonElement measured = result.GetProperty(mode);
             Assert.Equal(["median_ns", "p99_ns", "active_neurons_mean", "active_fraction", "multiplications_mean", "mult_fraction", "bytes_mean", "allocated_bytes_per_inference", "output_crc32c"], Names(measured));
@@ -98,7 +98,14 @@ public sealed class CommandTests : IDisposable
         Assert.Equal(500, result.GetProperty("dense").GetProperty("active_neurons_mean").GetDouble());
         Assert.InRange(result.GetProperty("lsh").GetProperty("active_neurons_mean").GetDouble(), 1, 16);
         Assert.Equal(result.GetProperty("dense").GetProperty("median_ns").GetDouble() / result.GetProperty("lsh").GetProperty("median_ns").GetDouble(), result.GetProperty("speedup").GetDouble(), 9);
+        Assert.Equal(Crc("lsh"), Crc("auto"));
+        Assert.InRange(result.GetProperty("resident_bytes").GetInt64(), 1 << 20, 1 << 30);
+        JsonElement alone = Json("edgeslide bench hashed.eslide test.tsv --queries 40 --mode dense --json");
+        Assert.DoesNotContain("lsh", Names(alone));
+        Assert.Equal(Crc("dense"), alone.GetProperty("dense").GetProperty("output_crc32c").GetString());
         Assert.Contains("output CRC", _shell.RunWell("edgeslide bench hashed.eslide test.tsv --rounds 1").Output, StringComparison.Ordinal);
+
+        string? Crc(string mode) => result.GetProperty(mode).GetProperty("output_crc32c").GetString();
     }
 
     [Fact]

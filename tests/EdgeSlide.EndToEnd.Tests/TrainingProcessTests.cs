@@ -25,19 +25,23 @@ public sealed partial class TrainingProcessTests : IDisposable
         Succeed($"train train.tsv --out whole.esnet {options}");
         string command = $"train train.tsv --out parts.esnet {options} --checkpoint state --checkpoint-every {Every} --resume --log log.csv --evaluate-every {Every}";
         var random = new Random(5);
-        int kills = 0, resumes = 0;
+        int resumes = 0;
         long reached = 0;
-        for (; kills < 10; kills++)
+        for (int kill = 0; kill < 10; kill++)
         {
-            string delay = (0.7 + random.NextDouble()).ToString("F3", CultureInfo.InvariantCulture);
-            Outcome outcome = _shell.Run($"timeout -s KILL {delay} {Workbench.Command(command)}");
+            // Some evaluations after its start and a random moment later, so that every run gets on and none reaches the end.
+            int lines = LogLines() + 1 + random.Next(12);
+            string moment = (random.NextDouble() * 0.05).ToString("F3", CultureInfo.InvariantCulture);
+            Outcome outcome = _shell.Run($"""
+                {Workbench.Command(command)} & run=$!
+                while [ "$(cat log.csv 2>/dev/null | wc -l)" -lt {lines} ] && kill -0 $run; do sleep 0.01; done
+                sleep {moment}; kill -KILL $run; wait $run
+                """);
+            Assert.True(outcome.ExitCode == 137, $"run {kill + 1} was not killed but ended with {outcome.ExitCode}: {outcome.Error}");
             resumes += CheckResumption(outcome, reached) ? 1 : 0;
-            if (outcome.ExitCode == 0)
-                break;
-            Assert.Equal(137, outcome.ExitCode);
             reached = Math.Max(reached, LastLoggedStep());
         }
-        Assert.True(kills >= 3 && resumes >= 2, $"only {kills} kills and {resumes} resumptions: the run is too short to tell");
+        Assert.True(resumes >= 8, $"only {resumes} of ten runs continued a checkpoint");
         CheckResumption(Succeed(command), reached);
         AssertSame("whole.esnet", "parts.esnet");
     }
@@ -104,6 +108,8 @@ public sealed partial class TrainingProcessTests : IDisposable
         Assert.True(step >= reached - Every, $"went on at step {step} after step {reached} was done");
         return true;
     }
+
+    private int LogLines() => File.Exists(_shell.Path("log.csv")) ? File.ReadLines(_shell.Path("log.csv")).Count() : 0;
 
     private long LastLoggedStep() => !File.Exists(_shell.Path("log.csv")) ? 0
         : File.ReadLines(_shell.Path("log.csv")).Skip(1).Select(line => line.Split(',')).Where(cells => cells.Length > 2).Select(cells => long.Parse(cells[1], CultureInfo.InvariantCulture)).LastOrDefault();

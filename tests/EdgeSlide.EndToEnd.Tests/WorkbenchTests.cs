@@ -69,7 +69,28 @@ public sealed class WorkbenchTests : IDisposable
         Assert.True(all.GetProperty("psp1").GetDouble() > 0.5, all.GetRawText());
     }
 
+    [Fact]
+    public void Selection_methods_are_compared_side_by_side()
+    {
+        _shell.Write("train.tsv", Colours(1000, 1));
+        _shell.Write("test.tsv", Colours(400, 2));
+        Run("train train.tsv --out colours.esnet --epochs 6 --min-count 1 --learning-rate 0.02 --batch 64 --hold-out 0");
+        const string Command = "compare colours.esnet --data train.tsv --validation test.tsv -m features:entries=4@5 -m weights:family=dwta,k=1,tables=8@5";
+        JsonElement[] rows = [.. JsonDocument.Parse(Run($"{Command} --json").Output).RootElement.EnumerateArray()];
+        Assert.Equal(["all neurons", "features:entries=4@5", "weights:family=dwta,k=1,tables=8@5"], rows.Select(r => r.GetProperty("method").GetString()));
+        Assert.True(rows[0].GetProperty("p1").GetDouble() > 0.9, rows[0].GetRawText());
+        Assert.InRange(rows[1].GetProperty("p1").GetDouble(), rows[0].GetProperty("p1").GetDouble() - 0.05, 1);
+        Assert.InRange(rows[1].GetProperty("neurons_mean").GetDouble(), 1, 6);
+        Assert.Equal(10, rows[1].GetProperty("p1_by_decile").GetArrayLength());
+        string text = Run($"{Command} --deciles").Output;
+        foreach (string expected in new[] { "200 held-out rows", "all neurons", "features:entries=4@5", "recall@5", "most frequent" })
+            Assert.Contains(expected, text, StringComparison.Ordinal);
+    }
+
     [Theory]
+    [InlineData("compare nowhere.esnet --data train.tsv", 3, "nowhere.esnet: no such file")]
+    [InlineData("compare net.esnet --data train.tsv -m magic", 2, "'magic' is none of")]
+    [InlineData("compare net.esnet --data train.tsv -m features@0", 2, "the budget after @")]
     [InlineData("slide sweep nowhere.csv", 4, "nowhere.csv: no such file")]
     [InlineData("slide sweep --task convex --methods magic", 2, "'magic' is none of")]
     [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]

@@ -24,10 +24,12 @@ var root = new RootCommand("""
     TuneCommand.Create(),
     EvalCommand.Create(),
     ReportCommand.Create(),
+    CompareCommand.Create(),
     ExportCommand.Create(),
     DataCommand.Create(),
     SlideCommand.Create(),
     ImportCommand.Create(),
+    GenerateCommand.Create(),
     DemoCommand.Create(),
 };
 

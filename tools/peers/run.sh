@@ -14,12 +14,14 @@
 #   EDGESLIDE_DATA     folder with one folder per data set; default ../shared/data beside the repository
 #   EDGESLIDE_MODELS   folder with NAME.esnet, NAME.eslide and NAME.json; default: tools/reproduce.sh makes them in OUTDIR
 #   EDGESLIDE_BINARY   the device binary; published into OUTDIR if not given
+#   EDGESLIDE_WORKBENCH  a built edgeslide-workbench.dll; built if not given
 #   SLIDE_BINARY       the SLIDE C++ reference, built for this machine; skipped without
 #   PEERS              only these peers, separated by spaces (the names in the result)
 #   PEERS_ROUNDS       interleaved rounds, 5; PEERS_QUERIES  queries in each, 2000; PEERS_CORE  the core to pin to, the last
 #   PEERS_WRAP         a command put before trainings and index building, for example "nice" or "flock FILE"
 #   FASTTEXT_DIM, FASTTEXT_EPOCHS, FASTTEXT_RATE, FASTTEXT_ROWS   training of fastText; the last is the softmax's and
 #                      one-vs-all's number of training rows, whose cost grows with rows x labels x dim
+#   SLIDE_ROWS         training rows for SLIDE, 10000
 set -euo pipefail
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; }
 program=peers/run.sh
@@ -39,7 +41,9 @@ amazon-book) epochs=25 softmax_rows=20000 ;;
 esac
 dim=${FASTTEXT_DIM:-128} epochs=${FASTTEXT_EPOCHS:-$epochs} rate=${FASTTEXT_RATE:-0.5} softmax_rows=${FASTTEXT_ROWS:-$softmax_rows}
 rounds=${PEERS_ROUNDS:-5} queries=${PEERS_QUERIES:-2000} core=${PEERS_CORE:-$(($(nproc) - 1))}
-for number in "$dim" "$epochs" "$softmax_rows" "$rounds" "$queries"; do
+sample=4000
+slide_rows_wanted=${SLIDE_ROWS:-10000}
+for number in "$dim" "$epochs" "$softmax_rows" "$rounds" "$queries" "$slide_rows_wanted"; do
     [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "'$number' is not a positive whole number"
 done
 [[ $core =~ ^[0-9]{1,4}$ ]] && taskset -c "$core" true 2>/dev/null || die 2 "there is no core '$core' to pin to"
@@ -118,9 +122,13 @@ options_file() { # TARGET TEXT: changes only when the text does
 fasttext_train() { # LOSS ROWS OPTIONS...
     local input=$out/train.ft vectors=()
     if [ "$1" != hs ]; then
-        # Evenly spread rows, and the word vectors of the hierarchical softmax to begin with: a head start.
+        # Evenly spread rows, and the word vectors of the hierarchical softmax to begin with: a head start. One row more
+        # names all labels, so that the model is as wide, and as slow, as one trained on all rows.
         input=$out/train.$1.part
-        awk -v want="$2" -v all="$(wc -l <"$out/train.ft")" 'int(NR * want / all) > kept { kept++; print }' "$out/train.ft" >"$input"
+        awk -v want="$2" -v all="$(wc -l <"$out/train.ft")" '
+            { for (i = 1; i <= NF && $i ~ /^__label__/; i++) if (!seen[$i]++) line = line $i " " }
+            int(NR * want / all) > kept { kept++; print }
+            END { print line "f0" }' "$out/train.ft" >"$input"
         vectors=(-pretrainedVectors "$out/fasttext-hs.vec")
     fi
     heavy fasttext supervised -input "$input" -output "$made.model" -loss "$1" -dim "$dim" -lr "$rate" -minCount 1 -thread "$(nproc)" \
@@ -142,13 +150,15 @@ prepare_fasttext() {
             text+=", $epochs epochs of $all rows"
         else
             [ "$softmax_rows" -gt "$all" ] || rows=$softmax_rows
-            text+=", 1 epoch of $rows of $all rows (all would take hours), word vectors begun with those of fasttext-hs"
+            text+=", 1 epoch of $rows of $all rows (all would take hours) but all labels, word vectors begun with those of fasttext-hs"
         fi
         options_file "$out/$peer.options" "$text"
-        make_file "$out/$peer.bin" "$out/train.ft" "$out/$peer.options" -- fasttext_train "$loss" "$rows" -epoch "$([ "$loss" = hs ] && echo "$epochs" || echo 1)"
+        make_file "$out/$peer.bin" "$out/train.ft" "$out/$peer.options" -- fasttext_train "$loss" "$rows" -epoch "$([ "$loss" = hs ] && echo "$epochs" || echo 1)" ||
+            { skip "$peer" "fasttext failed"; [ "$loss" != hs ] || return 0; continue; }
         scored=0
-        [ "$loss" = hs ] || scored=10000
+        [ "$loss" = hs ] || scored=$sample
         fasttext_scores "$peer" bin "$scored"
+        [ "$loss" = hs ] || text+="; accuracy on $(jq .rows "$out/$peer.scores") test rows"
         add "$peer" "$(package_version fasttext)" "$out/$peer.bin" "$out/$peer.scores" "$text; from features to answer, reading the line left out" \
             "$out/bin/fasttext" time "$out/$peer.bin" "$out/test.ft" "$queries"
     done
@@ -156,9 +166,9 @@ prepare_fasttext() {
     # Quantizing replaces the input matrix of the model that it finds under the output's name.
     quantize() {
         ln -sf "$out/fasttext-hs.bin" "$made.model.bin"
-        heavy fasttext quantize -output "$made.model" -qnorm -verbose 0 >&2 && rm -f "$made.model.bin" && mv "$made.model.ftz" "$made"
+        heavy fasttext quantize -input "$out/train.ft" -output "$made.model" -qnorm -verbose 0 >&2 && rm -f "$made.model.bin" && mv "$made.model.ftz" "$made"
     }
-    make_file "$out/fasttext-hs-ftz.ftz" "$out/fasttext-hs.bin" -- quantize
+    make_file "$out/fasttext-hs-ftz.ftz" "$out/fasttext-hs.bin" -- quantize || { skip fasttext-hs-ftz "fasttext quantize failed"; return 0; }
     fasttext_scores fasttext-hs-ftz ftz 0
     add fasttext-hs-ftz "$(package_version fasttext)" "$out/fasttext-hs-ftz.ftz" "$out/fasttext-hs-ftz.scores" "fasttext-hs after 'quantize -qnorm'; from features to answer, reading the line left out" \
         "$out/bin/fasttext" time "$out/fasttext-hs-ftz.ftz" "$out/test.ft" "$queries"
@@ -167,7 +177,7 @@ fasttext_scores() { # PEER SUFFIX ROWS
     make_file "$out/$1.scores" "$out/$1.$2" "$arrays.done" -- to_file heavy "$out/bin/fasttext" score "$out/$1.$2" "$out/test.ft" "$arrays" "$3"
 }
 
-sample=4000
+
 prepare_dense() {
     compile dense libopenblas-dev -lopenblas || { skip openblas-fp32 "Debian's libopenblas-dev cannot be installed"; return; }
     make_file "$out/dense.sample" "$arrays.done" -- to_file "$out/bin/dense" score "$arrays" rows - - "$sample"
@@ -186,24 +196,26 @@ prepare_dense() {
         "$out/bin/dense" time "$arrays" "$best" - - "$queries"
 }
 
-# Builds the indexes of a peer in both spaces, finds for each the fastest setting of equal accuracy, and takes the best.
-prepare_search() { # PEER DRIVER PACKAGE KIND
-    local peer=$1 driver=$out/bin/$2 kind=$4 space index chosen setting reached
+# Builds the indexes of a peer in the given spaces, finds for each the fastest setting of equal accuracy, and takes the best.
+prepare_search() { # PEER DRIVER PACKAGE KIND SPACES...
+    local peer=$1 driver=$out/bin/$2 package=$3 kind=$4 space index chosen setting reached sweeps=()
     wanted "$peer" || return 0
     [ -n "${target:-}" ] || { skip "$peer" "its target accuracy needs OpenBLAS"; return; }
-    for space in ip l2; do
+    for space in "${@:5}"; do
         index=$out/$peer-$space.index
         build_index() { heavy "$driver" build "$arrays" "$kind-$space" "$made"; }
-        make_file "$index" "$arrays.done" -- build_index
+        make_file "$index" "$arrays.done" -- build_index || { skip "$peer" "building $kind-$space failed"; return 0; }
         make_file "$index.sweep" "$index" -- to_file heavy taskset -c "$core" env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$driver" sweep "$arrays" "$kind-$space" "$index" "$target" "$sample"
+        sweeps+=("$index.sweep")
     done
-    chosen=$(jq -sc 'sort_by(if .reached then [0, .ns] else [1, -.p1] end)[0]' "$out/$peer-ip.index.sweep" "$out/$peer-l2.index.sweep")
+    chosen=$(jq -sc 'sort_by(if .reached then [0, .ns] else [1, -.p1] end)[0]' "${sweeps[@]}")
     kind=$(jq -r .kind <<<"$chosen") setting=$(jq -r .setting <<<"$chosen") reached=$(jq -r .reached <<<"$chosen")
-    index=$out/$peer-${kind##*-}.index
+    best_space=${kind##*-}
+    index=$out/$peer-$best_space.index
     make_file "$out/$peer.scores" "$index.sweep" -- to_file heavy "$driver" score "$arrays" "$kind" "$index" "$setting" 0
     local text="$kind at $setting"
     [ "$reached" = true ] && text+=", its fastest setting within 0.1 points of FP32's P@1" || text+=", its best: NO setting came within 0.1 points of FP32's P@1"
-    add "$peer" "$(package_version "$3")" "$index" "$out/$peer.scores" "$text; from the hidden vector to the five best, first layer left out; bytes are the index's" \
+    add "$peer" "$(package_version "$package")" "$index" "$out/$peer.scores" "$text; from the hidden vector to the five best, first layer left out; bytes are the index's" \
         "$driver" time "$arrays" "$kind" "$index" "$setting" "$queries"
 }
 
@@ -214,7 +226,7 @@ prepare_slide() {
     # Values reach SLIDE as the network's featurizer makes them. It tests slowly, so it tests on a part of the rows.
     features=(--network "$network")
     run_slide() {
-        convert "$train_file" --to xc && slide_rows "$made" "$out/slide.train" 20000 || return 1
+        convert "$train_file" --to xc && slide_rows "$made" "$out/slide.train" "$slide_rows_wanted" || return 1
         convert "$test_file" --to xc && slide_rows "$made" "$out/slide.test" 3200 || return 1
         rm -f "$out/slide.log"
         slide_config "$out/slide.train" "$out/slide.test" "$out/slide.config" "$out/slide.log" "$out/slide.npz"
@@ -232,9 +244,12 @@ pinned() { taskset -c "$core" env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$@";
 
 prepare_fasttext
 prepare_dense
-compile hnsw libhnswlib-dev -fopenmp && prepare_search hnswlib hnsw libhnswlib-dev hnsw || skip hnswlib "Debian's libhnswlib-dev cannot be installed"
+compile hnsw libhnswlib-dev -fopenmp && prepare_search hnswlib hnsw libhnswlib-dev hnsw ip l2 || skip hnswlib "Debian's libhnswlib-dev cannot be installed"
 if compile faiss libfaiss-dev -lfaiss -lopenblas -fopenmp; then
-    for kind in hnsw ivf ivfpq; do prepare_search "faiss-$kind" faiss libfaiss-dev "$kind"; done
+    # The graphs are alike, so the space that was best for hnswlib's is taken for FAISS's, which takes minutes to build.
+    # shellcheck disable=SC2086
+    prepare_search faiss-hnsw faiss libfaiss-dev hnsw ${best_space:-ip l2}
+    for kind in ivf ivfpq; do prepare_search "faiss-$kind" faiss libfaiss-dev "$kind" ip l2; done
 else
     skip faiss "Debian's libfaiss-dev cannot be installed"
 fi
@@ -247,7 +262,8 @@ times=$(mktemp -d)
 trap 'rm -rf "$times"' EXIT
 for ((round = 1; round <= rounds; round++)); do
     say "round $round of $rounds"
-    pinned "$out/bin/peak" "$times/edgeslide.rss" "$binary" bench "$model" "$test_file" --rounds 1 --queries "$queries" --json >"$times/bench"
+    pinned "$out/bin/peak" "$times/edgeslide.rss" "$binary" bench "$model" "$test_file" --rounds 1 --queries "$queries" --profile --json >"$times/bench"
+    jq .dense.stages.dot_products.ns "$times/bench" >>"$times/dots.ns"
     for mode in lsh dense; do jq ".$mode.median_ns" "$times/bench" >>"$times/edgeslide-$mode.ns"; done
     [ -z "${dense_kind:-}" ] || pinned "$out/bin/dense" gemv "$arrays" "$dense_kind" "$queries" | jq .ns >>"$times/gemv.ns"
     for peer in "${names[@]}"; do
@@ -264,7 +280,8 @@ row() { # PEER VERSION SCORES NS BYTES RSS NOTE
 size_of() { stat -Lc %s "$1"; }
 {
     edgeslide=$("$binary" --version) dense_note="INT8, all neurons, kernel $(jq -r .kernel "$times/bench")"
-    [ ! -e "$times/gemv.ns" ] || dense_note+="; OpenBLAS sgemv alone takes $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/edgeslide-dense.ns")" 'BEGIN { printf "%.0f us, %.1f times as long", a / 1000, a / b }')"
+    [ ! -e "$times/gemv.ns" ] || dense_note+="; its dot products alone take $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/dots.ns")" \
+        'BEGIN { printf "%.1f us, OpenBLAS sgemv of the same shape %.1f us, %.1f times as long", b / 1000, a / 1000, a / b }')"
     for mode in lsh dense; do
         jq -c "{p1: .p1_int8_$mode, p5: .p5_int8_$mode, psp1: .psp1_int8_$mode}" "$measured" >"$times/scores"
         [ "$mode" = lsh ] && text="INT8, selected neurons" || text=$dense_note

@@ -13,6 +13,7 @@ namespace EdgeSlide.Cli.Commands;
 internal static class BenchCommand
 {
     private const int MaxTimes = 50_000_000;
+    private const string Auto = "auto";
 
     public static Command Create()
     {
@@ -20,6 +21,7 @@ internal static class BenchCommand
         Argument<string> data = CommonOptions.File(new Argument<string>("DATA") { Description = "Labelled examples as for eval; their labels are not used." });
         Option<int> queries = CommonOptions.Positive("--queries", "How many examples to take.", 2000, 1_000_000);
         Option<int> rounds = CommonOptions.Positive("--rounds", "How often each mode answers all of them.", 5, 10_000);
+        Option<string> mode = Mode();
         var profile = new Option<bool>("--profile") { Description = "Also show where the time, the multiplications and the memory traffic go, stage by stage." };
         Option<bool> json = CommonOptions.Json();
         Option<bool> noVerify = CommonOptions.NoVerify();
@@ -28,17 +30,28 @@ internal static class BenchCommand
 
             Every inference is timed by itself; turning text into features is left out of both modes and reported beside
             them. Multiplications include every operation spent on hashing and voting. The CRC covers all answers, so equal
-            CRCs mean equal outputs.
+            CRCs mean equal outputs. auto is the mode that a model's own record chooses; it should not lose to the better one.
             """)
         {
-            model, data, queries, rounds, profile, json, noVerify,
+            model, data, queries, rounds, mode, profile, json, noVerify,
         };
         command.SetAction(parsed => Run(parsed.GetValue(model)!, parsed.GetValue(data)!, parsed.GetValue(queries), parsed.GetValue(rounds),
-            parsed.GetValue(profile), parsed.GetValue(json), !parsed.GetValue(noVerify)));
+            parsed.GetValue(mode)!, parsed.GetValue(profile), parsed.GetValue(json), !parsed.GetValue(noVerify)));
         return command;
     }
 
-    private static int Run(string modelPath, string dataPath, int queryCount, int rounds, bool profile, bool json, bool verify)
+    private static Option<string> Mode()
+    {
+        var option = new Option<string>("--mode")
+        {
+            Description = "Measure one mode alone, with the caches as it leaves them, instead of all in turns.",
+            DefaultValueFactory = _ => "all",
+        };
+        option.AcceptOnlyFromAmong("all", "lsh", "dense", "auto");
+        return option;
+    }
+
+    private static int Run(string modelPath, string dataPath, int queryCount, int rounds, string only, bool profile, bool json, bool verify)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
         using Predictor predictor = model.CreatePredictor();
@@ -46,10 +59,7 @@ internal static class BenchCommand
         QuerySet queries = QuerySet.Read(model, predictor, dataPath, queryCount);
         if ((long)queries.Count * rounds > MaxTimes)
             throw new CommandException(ExitCodes.Usage, $"{queries.Count} queries x {rounds} rounds are more than {MaxTimes} times to remember");
-        var modes = new List<ModeResult>();
-        if (model.Layout.Output.Selector is not null)
-            modes.Add(new ModeResult("lsh", PredictionMode.Lsh, queries.Count * rounds));
-        modes.Add(new ModeResult("dense", PredictionMode.Dense, queries.Count * rounds));
+        List<ModeResult> modes = Modes(model, only, queries.Count * rounds);
         var top = new Prediction[Math.Min(5, model.LabelCount)];
         // One untimed round warms caches and buffers; then the order alternates, so that neither mode always goes first.
         foreach (ModeResult mode in modes)
@@ -64,7 +74,11 @@ internal static class BenchCommand
         for (int round = 0; profile && round < rounds; round++)
         {
             foreach (ModeResult mode in modes)
-                mode.MeasureStages(predictor, queries, top);
+            {
+                // auto is one of the others.
+                if (mode.Name != Auto || modes.Count == 1)
+                    mode.MeasureStages(predictor, queries, top);
+            }
         }
 
         using var output = new OutputWriter();
@@ -76,18 +90,38 @@ internal static class BenchCommand
         return ExitCodes.Ok;
     }
 
+    /// <summary>The modes to measure. A model without a selector has only one.</summary>
+    private static List<ModeResult> Modes(EdgeSlideModel model, string only, int capacity)
+    {
+        bool selects = model.Layout.Output.Selector is not null;
+        var modes = new List<ModeResult>();
+        foreach ((string name, PredictionMode mode) in new[] { ("lsh", PredictionMode.Lsh), ("dense", PredictionMode.Dense), (Auto, PredictionMode.Auto) })
+        {
+            if (only == "all" ? selects || mode == PredictionMode.Dense : only == name)
+                modes.Add(new ModeResult(name, mode, capacity));
+        }
+        return modes;
+    }
+
+    /// <summary>How much longer auto takes than the better of the two others, as a share; null if not all were measured.</summary>
+    private static double? AutoLoss(List<ModeResult> modes) => modes.Count < 3 ? null
+        : modes[2].Percentile(0.5) / Math.Min(modes[0].Percentile(0.5), modes[1].Percentile(0.5)) - 1;
+
     private static double Speedup(List<ModeResult> modes) => modes.Count < 2 ? 1.0 : modes[1].Percentile(0.5) / modes[0].Percentile(0.5);
 
     private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes)
     {
         output.Write($"{queries.Count} queries x {rounds} rounds, {model.LabelCount} labels, {queries.FeatureMean:F1} features a query, kernel {predictor.Kernel}, {RuntimeInformation.ProcessArchitecture}, one thread\n\n");
         output.Write($"{"",-7}{"median us",11}{"p99 us",10}{"neurons",10}{"share",10}{"mult.",12}{"share",9}{"bytes",12}{"alloc.",8}  output CRC\n");
-        ModeResult dense = modes[^1];
+        double all = DenseMultiplications(modes);
         foreach (ModeResult mode in modes)
-            output.Write($"{mode.Name,-7}{mode.Percentile(0.5) / 1000,11:F2}{mode.Percentile(0.99) / 1000,10:F2}{mode.ActiveMean,10:F1}{mode.ActiveMean / model.LabelCount,10:P3}{mode.MultiplicationMean,12:F0}{mode.MultiplicationMean / dense.MultiplicationMean,9:P2}{mode.BytesMean,12:F0}{mode.AllocatedPerInference,8:F0}  {mode.Crc:x8}\n");
+            output.Write($"{mode.Name,-7}{mode.Percentile(0.5) / 1000,11:F2}{mode.Percentile(0.99) / 1000,10:F2}{mode.ActiveMean,10:F1}{mode.ActiveMean / model.LabelCount,10:P3}{mode.MultiplicationMean,12:F0}{mode.MultiplicationMean / all,9:P2}{mode.BytesMean,12:F0}{mode.AllocatedPerInference,8:F0}  {mode.Crc:x8}\n");
         output.Write($"\nfeatures from input: median {queries.FeaturizeMedianNs / 1000:F2} us a query\n");
-        if (modes.Count == 2)
+        output.Write($"resident memory {Environment.WorkingSet / 1e6:F1} MB\n");
+        if (modes.Count > 1)
             output.Write($"hashing is {Speedup(modes):F1} times as fast as dense\n");
+        if (AutoLoss(modes) is { } loss && model.Layout.Output.Selector is { } selector)
+            output.Write($"auto uses {(selector.Pays ? "lsh" : "dense")}{(loss > 0.1 ? $", which on this machine takes {loss:P0} longer than {(selector.Pays ? "dense" : "lsh")}: set --mode" : "")}\n");
         foreach (ModeResult mode in modes)
         {
             if (mode.Stages is not { } stages)
@@ -103,6 +137,9 @@ internal static class BenchCommand
             }
         }
     }
+
+    /// <summary>What the shares are shares of; a mode measured alone is compared with itself.</summary>
+    private static double DenseMultiplications(List<ModeResult> modes) => (modes.Count > 1 ? modes[1] : modes[0]).MultiplicationMean;
 
     private static string StageName(Stage stage) => JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.ToString());
 
@@ -126,7 +163,7 @@ internal static class BenchCommand
             json.WriteNumber("active_neurons_mean", mode.ActiveMean);
             json.WriteNumber("active_fraction", mode.ActiveMean / model.LabelCount);
             json.WriteNumber("multiplications_mean", mode.MultiplicationMean);
-            json.WriteNumber("mult_fraction", mode.MultiplicationMean / modes[^1].MultiplicationMean);
+            json.WriteNumber("mult_fraction", mode.MultiplicationMean / DenseMultiplications(modes));
             json.WriteNumber("bytes_mean", mode.BytesMean);
             json.WriteNumber("allocated_bytes_per_inference", mode.AllocatedPerInference);
             json.WriteString("output_crc32c", $"{mode.Crc:x8}");
@@ -147,6 +184,9 @@ internal static class BenchCommand
             json.WriteEndObject();
         }
         json.WriteNumber("speedup", Speedup(modes));
+        if (AutoLoss(modes) is { } loss)
+            json.WriteNumber("auto_loss", loss);
+        json.WriteNumber("resident_bytes", Environment.WorkingSet);
         json.WriteEndObject();
         output.EndJsonLine();
     }

@@ -36,12 +36,12 @@ internal static class InfoCommand
         return ExitCodes.Ok;
     }
 
-    /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and four bytes of votes per label.</summary>
+    /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and room for the votes of about 2,000 neurons.</summary>
     private static long PredictorBytes(EdgeSlideModel model)
     {
         long bytes = model.Layout.MaxHiddenWidth * 16L + LayerSelector.MaxBudget * 12L;
         foreach (NeuronLayer layer in model.Layout.Layers)
-            bytes += layer.Selector is null ? 0 : layer.Outputs * 4L + 20_000;
+            bytes += layer.Selector is null ? 0 : 100_000;
         return bytes;
     }
 

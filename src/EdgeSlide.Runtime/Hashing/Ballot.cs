@@ -1,5 +1,5 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using EdgeSlide.Features;
 using EdgeSlide.Kernels;
 using EdgeSlide.Model;
@@ -7,33 +7,50 @@ using EdgeSlide.Model;
 namespace EdgeSlide.Hashing;
 
 /// <summary>
-/// One session's votes on one layer. Every neuron has a slot; the touched ones are listed, so that clearing costs what
-/// voting did. All memory is native and kept, so a warm ballot allocates nothing.
+/// One session's votes on one layer: a hash table of the neurons that got any, with open addressing. It is as large as the
+/// query needs, so that it stays in the nearest cache however wide the layer is. All memory is native and kept, so a warm
+/// ballot allocates nothing.
 /// </summary>
 internal sealed unsafe class Ballot : IDisposable
 {
     private const int TreeKeys = CentroidTree.MaxLevels * CentroidTree.MaxBeam;
+    private const int MinBits = 9;
+
+    /// <summary>Slots per neuron at least, so that few neurons meet in one.</summary>
+    private const int Spread = 4;
+
+    // The golden ratio's digits scatter neighbouring ids; the random rest keeps a file from choosing ids that all meet.
+    private static readonly uint Scatter = 0x9E000001u | (uint)Random.Shared.Next(1 << 23) << 1;
 
     private readonly LayerSelector _selector;
-    private readonly NativeBuffer<float> _votes;
+    private readonly int _width;
+    private readonly uint _scatter = Scatter;
     private readonly NativeBuffer<float> _scratch;
     private readonly NativeBuffer<int> _keys;
     private readonly NativeBuffer<float> _keyWeights = new(TreeKeys);
     private readonly NativeBuffer<float> _voteValues;
+
+    /// <summary>Neuron + 1 in the high half, its votes in the low; 0 if empty, as all are between queries.</summary>
+    private ulong* _slots;
+    private int _slotBits;
+    private int _bits = MinBits;
+
+    /// <summary>The slots that are not empty, in the order of their first votes.</summary>
     private uint* _touched;
     private int* _tally;
+    private int* _survivors;
     private int _capacity;
     private int _count;
 
     public Ballot(LayerSelector selector, int width, int inputs)
     {
         _selector = selector;
-        _votes = new NativeBuffer<float>(width);
+        _width = width;
         _scratch = new NativeBuffer<float>(SimHash.PaddedDimensions(inputs));
         _keys = new NativeBuffer<int>(Math.Max(TreeKeys, selector.MaxSimHashTables));
         _voteValues = new NativeBuffer<float>(selector.VoteValues.Length);
         selector.VoteValues.CopyTo(_voteValues.Span);
-        Grow(1024);
+        Reserve(1);
     }
 
     ~Ballot() => Free();
@@ -49,6 +66,9 @@ internal sealed unsafe class Ballot : IDisposable
 
     /// <summary>Bytes of hash parameters read for this query, where they are more than a few cache lines.</summary>
     public long HashBytes { get; private set; }
+
+    /// <summary>Bytes of working memory, as far as queries have needed it until now.</summary>
+    public long MemoryBytes => (1L << _slotBits) * sizeof(ulong) + _capacity * 12L;
 
     /// <summary>Forgets the last query; its slots are already clear.</summary>
     public void Begin()
@@ -76,8 +96,16 @@ internal sealed unsafe class Ballot : IDisposable
         {
             if (source.Record.Kind != SourceKind.Features)
                 continue;
+            // The last entry too: a bucket may begin at the end of a line. An empty one asks for what the one before did.
+            uint* offsets = source.Buckets.Offsets, entries = source.Buckets.Entries, last = entries;
             for (int i = 0; i < features.Count; i++)
-                Prefetch.Line(source.Buckets.Entries + source.Buckets.Offsets[features.Ids[i]]);
+            {
+                uint start = offsets[features.Ids[i]], end = offsets[features.Ids[i] + 1];
+                uint* first = end > start ? entries + start : last;
+                last = end > start ? entries + end - 1 : last;
+                Prefetch.Line(first);
+                Prefetch.Line(last);
+            }
         }
     }
 
@@ -89,6 +117,10 @@ internal sealed unsafe class Ballot : IDisposable
             ref readonly CandidateSource source = ref _selector.Sources[s];
             if (source.Record.Kind != SourceKind.Features)
                 continue;
+            long entries = 0;
+            for (int i = 0; i < features.Count; i++)
+                entries += source.Buckets.Length(features.Ids[i]);
+            Reserve(entries);
             for (int i = 0; i < features.Count; i++)
                 VoteBucket(in source.Buckets, features.Ids[i], MathF.Abs(features.Values[i]), _voteValues.Pointer + s * 256);
         }
@@ -109,6 +141,10 @@ internal sealed unsafe class Ballot : IDisposable
                 Prefetch.Line(source.Buckets.Offsets + _keys.Pointer[t]);
             for (int t = 0; t < tables; t++)
                 Prefetch.Line(source.Buckets.Entries + source.Buckets.Offsets[_keys.Pointer[t]]);
+            long entries = 0;
+            for (int t = 0; t < tables; t++)
+                entries += source.Buckets.Length(_keys.Pointer[t]);
+            Reserve(entries);
             for (int t = 0; t < tables; t++)
                 VoteBucket(in source.Buckets, _keys.Pointer[t], 1f, _voteValues.Pointer + s * 256);
         }
@@ -129,6 +165,10 @@ internal sealed unsafe class Ballot : IDisposable
             HashBytes += tree.BytesRead;
             for (int i = 0; i < count; i++)
                 Prefetch.Line(source.Buckets.Entries + source.Buckets.Offsets[_keys.Pointer[i]]);
+            long entries = 0;
+            for (int i = 0; i < count; i++)
+                entries += source.Buckets.Length(_keys.Pointer[i]);
+            Reserve(entries);
             for (int i = 0; i < count; i++)
                 VoteBucket(in source.Buckets, _keys.Pointer[i], _keyWeights.Pointer[i], _voteValues.Pointer + s * 256);
         }
@@ -142,14 +182,16 @@ internal sealed unsafe class Ballot : IDisposable
     {
         int count = _count;
         _count = 0;
+        _bits = MinBits;
         // Positive floats order like their bits read as integers.
         for (int i = 0; i < count; i++)
         {
-            float* slot = _votes.Pointer + _touched[i];
-            _tally[i] = BitConverter.SingleToInt32Bits(*slot);
-            *slot = 0f;
+            ulong* slot = _slots + _touched[i];
+            _tally[i] = (int)*slot;
+            _touched[i] = (uint)(*slot >> 32) - 1;
+            *slot = 0;
         }
-        int threshold = count > budget ? Threshold(_tally, count, budget) : 0;
+        int threshold = count > budget ? TopVotes.Threshold(_tally, count, budget, _survivors) : 0;
         int elected = 0;
         for (int i = 0; i < count; i++)
         {
@@ -159,69 +201,6 @@ internal sealed unsafe class Ballot : IDisposable
             elected += _tally[i] > threshold ? 1 : 0;
         }
         return elected == budget || count <= budget ? elected : BreakTies(threshold, count, elected, budget, ids, votes);
-    }
-
-    /// <summary>
-    /// The largest value that fewer than or exactly <paramref name="wanted"/> items exceed, by bisection: each step is one
-    /// vectorized count, where a quickselect of a few hundred items loses its time to mispredicted branches.
-    /// </summary>
-    private static int Threshold(int* items, int count, int wanted)
-    {
-        int padded = (count + 7) & ~7;
-        for (int i = count; i < padded; i++)
-            items[i] = 0;
-        (int low, int high) = Range(items, count);
-        while (low < high)
-        {
-            int middle = low + ((high - low) >> 1);
-            int above = CountAbove(items, padded, middle);
-            if (above == wanted)
-                return middle;
-            if (above > wanted)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        return low;
-    }
-
-    private static (int Low, int High) Range(int* items, int count)
-    {
-        Vector128<int> largest = Vector128<int>.Zero, smallest = Vector128.Create(int.MaxValue);
-        int i = 0;
-        for (; i + 4 <= count; i += 4)
-        {
-            Vector128<int> value = Vector128.Load(items + i);
-            largest = Vector128.Max(largest, value);
-            smallest = Vector128.Min(smallest, value);
-        }
-        int low = int.MaxValue, high = 0;
-        for (int lane = 0; lane < 4; lane++)
-        {
-            high = Math.Max(high, largest[lane]);
-            low = Math.Min(low, smallest[lane]);
-        }
-        for (; i < count; i++)
-        {
-            high = Math.Max(high, items[i]);
-            low = Math.Min(low, items[i]);
-        }
-        return (low, high);
-    }
-
-    private static int CountAbove(int* items, int padded, int threshold)
-    {
-        if (Vector256.IsHardwareAccelerated)
-        {
-            Vector256<int> limit = Vector256.Create(threshold), negative = Vector256<int>.Zero;
-            for (int i = 0; i < padded; i += 8)
-                negative += Vector256.GreaterThan(Vector256.Load(items + i), limit);
-            return -Vector256.Sum(negative);
-        }
-        Vector128<int> limit128 = Vector128.Create(threshold), negative128 = Vector128<int>.Zero;
-        for (int i = 0; i < padded; i += 4)
-            negative128 += Vector128.GreaterThan(Vector128.Load(items + i), limit128);
-        return -Vector128.Sum(negative128);
     }
 
     /// <summary>Fills the rest of the budget with the lowest ids among those whose votes equal the threshold.</summary>
@@ -234,7 +213,7 @@ internal sealed unsafe class Ballot : IDisposable
             if (_tally[i] == threshold)
                 _tally[tied++] = ModelFormat.MaxWidth - (int)_touched[i];
         }
-        int limit = elected + tied > budget ? Threshold(_tally, tied, budget - elected) : 0;
+        int limit = elected + tied > budget ? TopVotes.Threshold(_tally, tied, budget - elected, _survivors) : 0;
         for (int i = 0; i < tied; i++)
         {
             if (_tally[i] <= limit)
@@ -248,7 +227,6 @@ internal sealed unsafe class Ballot : IDisposable
     public void Dispose()
     {
         Free();
-        _votes.Dispose();
         _scratch.Dispose();
         _keys.Dispose();
         _keyWeights.Dispose();
@@ -264,39 +242,97 @@ internal sealed unsafe class Ballot : IDisposable
         if (length == 0 || !(weight > 0f))
             return;
         EntriesRead += length;
-        if (_count + length > _capacity)
-            Grow(Math.Max(2 * _capacity, _count + length));
         uint* entry = buckets.Entries + start;
         uint* end = entry + length;
-        float* slots = _votes.Pointer;
+        ulong* slots = _slots;
         uint* touched = _touched;
-        int count = _count;
+        uint scatter = _scatter, mask = (1u << _bits) - 1;
+        int count = _count, shift = 32 - _bits;
         for (; entry < end; entry++)
         {
-            uint id = *entry >> BucketTable.VoteBits;
             float vote = weight * voteValues[*entry & 0xFF];
-            float before = slots[id];
-            slots[id] = before + vote;
-            // Listed without a branch: a slot that was not empty is overwritten by the next newcomer.
-            touched[count] = id;
-            count += before == 0f && vote > 0f ? 1 : 0;
+            if (!(vote > 0f))
+                continue;
+            uint name = (*entry >> BucketTable.VoteBits) + 1;
+            uint at = (name * scatter) >> shift;
+            ulong slot = slots[at];
+            while (slot != 0 && (uint)(slot >> 32) != name)
+            {
+                at = (at + 1) & mask;
+                slot = slots[at];
+            }
+            // An empty slot reads as no votes. Listed without a branch: what was there already is overwritten by the next newcomer.
+            slots[at] = (ulong)name << 32 | BitConverter.SingleToUInt32Bits(BitConverter.UInt32BitsToSingle((uint)slot) + vote);
+            touched[count] = at;
+            count += slot == 0 ? 1 : 0;
         }
         _count = count;
     }
 
-    private void Grow(int capacity)
+    /// <summary>Makes room for that many more votes; called before they are cast.</summary>
+    private void Reserve(long entries)
     {
-        // One slot more than can be counted: the branch-free listing writes one past the last.
+        int neurons = (int)Math.Min(_count + entries, _width);
+        int bits = Math.Max(MinBits, BitOperations.Log2((uint)neurons * Spread) + 1);
+        if (neurons > _capacity)
+            GrowLists(Math.Max(1024, (int)BitOperations.RoundUpToPowerOf2((uint)neurons)));
+        if (bits > _bits && _count > 0)
+            Resize(bits);
+        else if (bits > _slotBits)
+            AllocateSlots(bits);
+        _bits = Math.Max(bits, _bits);
+    }
+
+    /// <summary>Moves the votes of this query to a larger table.</summary>
+    private void Resize(int bits)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            ulong* slot = _slots + _touched[i];
+            _touched[i] = (uint)(*slot >> 32);
+            _tally[i] = (int)*slot;
+            *slot = 0;
+        }
+        if (bits > _slotBits)
+            AllocateSlots(bits);
+        uint mask = (1u << bits) - 1;
+        for (int i = 0; i < _count; i++)
+        {
+            uint at = (_touched[i] * _scatter) >> (32 - bits);
+            while (_slots[at] != 0)
+                at = (at + 1) & mask;
+            _slots[at] = (ulong)_touched[i] << 32 | (uint)_tally[i];
+            _touched[i] = at;
+        }
+    }
+
+    private void AllocateSlots(int bits)
+    {
+        NativeMemory.AlignedFree(_slots);
+        _slots = null;
+        nuint bytes = (nuint)sizeof(ulong) << bits;
+        _slots = (ulong*)NativeMemory.AlignedAlloc(bytes, 64);
+        NativeMemory.Clear(_slots, bytes);
+        _slotBits = bits;
+    }
+
+    private void GrowLists(int capacity)
+    {
+        // One more than can be counted: the branch-free listing writes one past the last.
         _touched = (uint*)NativeMemory.Realloc(_touched, (nuint)(capacity + 1) * sizeof(uint));
-        _tally = (int*)NativeMemory.Realloc(_tally, (nuint)(capacity + 8) * sizeof(int));
+        _tally = (int*)NativeMemory.Realloc(_tally, (nuint)(capacity + TopVotes.Slack) * sizeof(int));
+        _survivors = (int*)NativeMemory.Realloc(_survivors, (nuint)(capacity + TopVotes.Slack) * sizeof(int));
         _capacity = capacity;
     }
 
     private void Free()
     {
+        NativeMemory.AlignedFree(_slots);
         NativeMemory.Free(_touched);
         NativeMemory.Free(_tally);
+        NativeMemory.Free(_survivors);
+        _slots = null;
         _touched = null;
-        _tally = null;
+        _tally = _survivors = null;
     }
 }

@@ -17,6 +17,8 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
 
     public const int VoteBits = 8;
 
+    public uint Length(int key) => Offsets[key + 1] - Offsets[key];
+
     public static uint Pack(int id, byte vote) => (uint)id << VoteBits | vote;
 
     /// <summary>The byte that stands for a vote of at most <paramref name="scale"/>; at least 1 for any positive vote.</summary>

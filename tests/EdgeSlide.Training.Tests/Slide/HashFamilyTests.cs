@@ -24,6 +24,34 @@ public sealed unsafe class HashFamilyTests
     }
 
     [Theory]
+    [InlineData("SimHash")]
+    [InlineData("Hadamard")]
+    [InlineData("SparseProjection")]
+    public void Centred_projections_hash_the_difference_from_the_mean(string family)
+    {
+        var random = new Random(4);
+        float[] mean = [.. Enumerable.Range(0, Dimensions).Select(_ => random.NextSingle())];
+        float[] x = [.. mean.Select(m => m + random.NextSingle() - 0.5f)];
+        float[] difference = [.. x.Zip(mean, (a, b) => a - b)];
+        HashFamily plain = HashFamily.Create(Enum.Parse<HashFamilyKind>(family), Dimensions, Codes, 9);
+        HashFamily centred = HashFamily.Create(Enum.Parse<HashFamilyKind>(family), Dimensions, Codes, 9);
+        centred.Centre(mean);
+        int[] a = CodesOf(plain, difference), b = CodesOf(centred, x);
+        // Sums in another order may round a projection across 0.
+        Assert.InRange(a.Zip(b, (p, q) => p == q ? 0 : 1).Sum(), 0, Codes / 100);
+    }
+
+    private static int[] CodesOf(HashFamily family, float[] x)
+    {
+        int[] codes = new int[family.Codes];
+        float[] scratch = new float[family.ScratchLength];
+        fixed (float* v = x, s = scratch)
+        fixed (int* c = codes)
+            family.Hash(null, v, x.Length, s, c);
+        return codes;
+    }
+
+    [Theory]
     [InlineData("Wta")]
     [InlineData("DensifiedWta")]
     public void Winners_of_random_octets_agree_as_often_as_octets_drawn_at_random(string family)

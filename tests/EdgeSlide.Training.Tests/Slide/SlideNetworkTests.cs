@@ -81,6 +81,52 @@ public sealed unsafe class SlideNetworkTests
         }
     }
 
+    /// <summary>
+    /// Rectangles by three hashed layers with a twentieth of their neurons active, for less than a tenth of the dense
+    /// arithmetic, hashing and candidates counted. Chance is one half.
+    /// </summary>
+    [Fact]
+    public void Three_hashed_layers_learn_with_5_percent_of_their_neurons()
+    {
+        var options = new SlideOptions
+        {
+            Hidden = [300, 300, 300],
+            Family = HashFamilyKind.SparseProjection,
+            K = 4,
+            L = 12,
+            Spare = 0.15,
+            RebuildRows = 200,
+            RebuildGrowth = 1.3,
+            Epochs = 3,
+            Threads = 1,
+        };
+        SweepRow row = KddSweep.Run(ActiveMode.Votes, 0.05, options, ownRate: false, ShapeTasks.Rectangles(1500, 1), ShapeTasks.Rectangles(1000, 2), null, default);
+        Assert.InRange(row.P1, 0.85, 1);
+        Assert.InRange(row.Fraction, 0.01, 0.1);
+        Assert.InRange(row.TrainingFraction, 0.01, 0.1);
+    }
+
+    [Fact]
+    public void Candidates_are_evaluated_and_the_largest_stay()
+    {
+        var options = new SlideOptions { Hidden = [200], Active = [0.05, 1], K = 2, L = 20, RangePow = 4, Spare = 0.3, BucketSize = 256 };
+        using var network = new SlideNetwork(20, 3, 20, options);
+        using SlideState state = network.CreateState();
+        using (var team = new EdgeSlide.Training.Training.WorkerTeam(1))
+            network.Rebuild(team, [state]);
+        int[] ids = [.. Enumerable.Range(0, 20)];
+        float[] values = [.. ids.Select(i => MathF.Sin(i))];
+        fixed (int* i = ids)
+        fixed (float* v = values)
+            network.Forward(state, i, v, 20, [], training: true, 5);
+        SlideState.LayerState hidden = state.Layers[0];
+        Assert.Equal(10, hidden.Count);
+        Assert.Equal((70 * 20) + (10 * 3), state.Products);
+        float[] all = [.. Enumerable.Range(0, 200).Select(n => Enumerable.Range(0, 20).Sum(i => network.Layers[0].Row(n)[i] * values[i])).OrderDescending()];
+        float least = Enumerable.Range(0, 10).Min(n => hidden.Values[n]);
+        Assert.True(least >= all[40], $"a neuron of activation {least} stayed, but 40 of 200 have more than {all[40]}, and 70 were candidates");
+    }
+
     private static float[] Weights(SlideLayer layer)
     {
         float[] copy = new float[layer.Outputs * layer.Inputs];

@@ -7,7 +7,7 @@ namespace EdgeSlide.Training.Tests.Training;
 
 public sealed class LikelyLabelsTests
 {
-    private static readonly TrainerOptions Options = Generated.Small with { TableNegatives = 8, Epochs = 8, HiddenSizes = [48] };
+    private static readonly TrainerOptions Options = Generated.Small with { TableNegatives = 8, NegativePower = 0, Epochs = 8, HiddenSizes = [48] };
 
     [Theory]
     [InlineData(TableKeys.Features)]

@@ -33,6 +33,35 @@ public sealed class Dataset : IRowSource
 
     public ReadOnlySpan<int> RowLabels(int row) => Slice(LabelIds, LabelOffsets, row);
 
+    /// <summary>Some of the rows, in the given order.</summary>
+    internal Dataset Take(IReadOnlyList<int> rows)
+    {
+        var featureOffsets = new long[rows.Count + 1];
+        var labelOffsets = new long[rows.Count + 1];
+        for (int i = 0; i < rows.Count; i++)
+        {
+            featureOffsets[i + 1] = featureOffsets[i] + RowFeatures(rows[i]).Length;
+            labelOffsets[i + 1] = labelOffsets[i] + RowLabels(rows[i]).Length;
+        }
+        var taken = new Dataset
+        {
+            FeatureCount = FeatureCount,
+            LabelCount = LabelCount,
+            FeatureOffsets = featureOffsets,
+            FeatureIds = new int[featureOffsets[^1]],
+            FeatureValues = new float[featureOffsets[^1]],
+            LabelOffsets = labelOffsets,
+            LabelIds = new int[labelOffsets[^1]],
+        };
+        for (int i = 0; i < rows.Count; i++)
+        {
+            RowFeatures(rows[i]).CopyTo(taken.FeatureIds.AsSpan((int)featureOffsets[i]));
+            RowValues(rows[i]).CopyTo(taken.FeatureValues.AsSpan((int)featureOffsets[i]));
+            RowLabels(rows[i]).CopyTo(taken.LabelIds.AsSpan((int)labelOffsets[i]));
+        }
+        return taken;
+    }
+
     public RowCursor CreateCursor() => new Cursor(this);
 
     public ulong Fingerprint()

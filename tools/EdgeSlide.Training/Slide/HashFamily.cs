@@ -34,6 +34,14 @@ internal abstract unsafe class HashFamily(int dimensions, int codes)
     /// </summary>
     public abstract void Hash(int* ids, float* values, int count, float* scratch, int* codes);
 
+    /// <summary>
+    /// From now on hashes differences from <paramref name="mean"/>, so that inputs without negative elements do not all
+    /// look alike. Families that compare ranks do not need it and ignore it. Not while other threads hash.
+    /// </summary>
+    public virtual void Centre(ReadOnlySpan<float> mean)
+    {
+    }
+
     /// <summary>Arithmetic of one hashing of a vector with <paramref name="count"/> non-zeros: additions, multiplications and comparisons each count 1.</summary>
     public abstract long Operations(int count);
 

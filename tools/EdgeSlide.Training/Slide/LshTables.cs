@@ -19,23 +19,18 @@ internal sealed unsafe class LshTables : IDisposable
     private readonly NativeArray<int> _seen;
     private readonly BucketPolicy _policy;
     private readonly ulong _seed;
-    private readonly bool _exact;
-    private readonly int _codeBits;
+    private readonly BucketKeys _keys;
     private ulong _draws;
 
     public LshTables(int k, int tables, int rangePow, int bucketSize, int codeBits, BucketPolicy policy, ulong seed)
     {
-        (K, Tables, RangePow, BucketSize, _policy, _seed, _codeBits) = (k, tables, rangePow, bucketSize, policy, seed, codeBits);
-        _exact = (long)k * codeBits <= rangePow;
-        _ids = new NativeArray<int>(((long)tables << rangePow) * bucketSize);
-        _seen = new NativeArray<int>((long)tables << rangePow);
+        (BucketSize, _policy, _seed) = (bucketSize, policy, seed);
+        _keys = new BucketKeys(k, tables, rangePow, codeBits);
+        _ids = new NativeArray<int>(_keys.Count * bucketSize);
+        _seen = new NativeArray<int>(_keys.Count);
     }
 
-    public int K { get; }
-
-    public int Tables { get; }
-
-    public int RangePow { get; }
+    public int Tables => _keys.Tables;
 
     public int BucketSize { get; }
 
@@ -45,20 +40,7 @@ internal sealed unsafe class LshTables : IDisposable
         _draws = 0;
     }
 
-    /// <summary>The bucket in each table for K x L codes: the codes side by side where they fit, else hashed to fit.</summary>
-    public void Keys(int* codes, int* keys)
-    {
-        for (int table = 0; table < Tables; table++)
-        {
-            ulong key = 0;
-            for (int k = 0; k < K; k++)
-            {
-                uint code = (uint)codes[(table * K) + k];
-                key = _exact ? (key << _codeBits) | code : Noise.Mix(key ^ code);
-            }
-            keys[table] = (table << RangePow) | (int)(key & ((1UL << RangePow) - 1));
-        }
-    }
+    public void Keys(int* codes, int* keys) => _keys.Make(codes, keys);
 
     public void Add(int id, int* keys)
     {

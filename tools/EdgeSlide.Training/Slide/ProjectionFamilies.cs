@@ -13,11 +13,13 @@ namespace EdgeSlide.Training.Slide;
 internal sealed unsafe class SimHashFamily : HashFamily
 {
     private readonly float[] _directions; // [dimensions][codes padded], pinned
+    private readonly float[] _start; // [codes padded] the projections of the mean, negative
     private readonly int _stride;
 
     public SimHashFamily(int dimensions, int codes, ulong seed) : base(dimensions, codes)
     {
         _stride = VectorMath.Pad(codes);
+        _start = new float[_stride];
         _directions = GC.AllocateArray<float>(checked(dimensions * _stride), pinned: true);
         for (int i = 0; i < dimensions; i++)
         {
@@ -34,12 +36,22 @@ internal sealed unsafe class SimHashFamily : HashFamily
 
     public override void Hash(int* ids, float* values, int count, float* scratch, int* codes)
     {
-        new Span<float>(scratch, _stride).Clear();
+        _start.CopyTo(new Span<float>(scratch, _stride));
         float* directions = (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_directions));
         for (int i = 0; i < count; i++)
             VectorMath.AddScaled(scratch, directions + ((nint)(ids == null ? i : ids[i]) * _stride), values[i], _stride);
         for (int j = 0; j < Codes; j++)
             codes[j] = scratch[j] > 0 ? 1 : 0;
+    }
+
+    public override void Centre(ReadOnlySpan<float> mean)
+    {
+        Array.Clear(_start);
+        for (int i = 0; i < Dimensions; i++)
+        {
+            for (int j = 0; j < Codes; j++)
+                _start[j] -= mean[i] * _directions[(i * _stride) + j];
+        }
     }
 
     /// <summary>Box and Muller: exactly normal, because the collision law holds for rotation-invariant directions only.</summary>
@@ -52,11 +64,11 @@ internal sealed unsafe class SimHashFamily : HashFamily
 
 /// <summary>
 /// SimHash whose directions are random sign flips and Hadamard transforms, so that d bits cost about 2 d log2 d
-/// additions (Ailon and Chazelle 2006; Andoni et al. 2015). The device's own implementation, without centring.
+/// additions (Ailon and Chazelle 2006; Andoni et al. 2015). The device's own implementation.
 /// </summary>
 internal sealed unsafe class HadamardFamily : HashFamily
 {
-    private readonly float[] _planes;
+    private readonly float[] _planes; // begins with the mean
     private readonly SimHash _hash;
 
     public HadamardFamily(int dimensions, int codes, ulong seed) : base(dimensions, codes)
@@ -74,6 +86,8 @@ internal sealed unsafe class HadamardFamily : HashFamily
     public override int ScratchLength => 2 * _hash.Dimensions;
 
     public override long Operations(int count) => _hash.Operations;
+
+    public override void Centre(ReadOnlySpan<float> mean) => mean[..Dimensions].CopyTo(_planes);
 
     public override void Hash(int* ids, float* values, int count, float* scratch, int* codes)
     {
@@ -94,6 +108,7 @@ internal sealed unsafe class SparseProjectionFamily : HashFamily
 
     private readonly int[] _offsets; // [dimensions + 1]: the directions that an element is part of
     private readonly int[] _targets; // direction << 1 | sign
+    private readonly float[] _start; // the projections of the mean, negative
 
     public SparseProjectionFamily(int dimensions, int codes, ulong seed) : base(dimensions, codes)
     {
@@ -110,6 +125,7 @@ internal sealed unsafe class SparseProjectionFamily : HashFamily
             _offsets[i + 1] = targets.Count;
         }
         _targets = [.. targets];
+        _start = new float[codes];
     }
 
     public override int CodeBits => 1;
@@ -118,17 +134,31 @@ internal sealed unsafe class SparseProjectionFamily : HashFamily
 
     public override long Operations(int count) => (long)count * _targets.Length / Dimensions;
 
+    public override void Centre(ReadOnlySpan<float> mean)
+    {
+        Array.Clear(_start);
+        for (int i = 0; i < Dimensions; i++)
+        {
+            foreach (int target in Targets(i))
+                _start[target >> 1] -= (target & 1) == 0 ? mean[i] : -mean[i];
+        }
+    }
+
     public override void Hash(int* ids, float* values, int count, float* scratch, int* codes)
     {
-        new Span<float>(scratch, Codes).Clear();
+        float* signed = stackalloc float[2];
+        _start.CopyTo(new Span<float>(scratch, Codes));
         for (int i = 0; i < count; i++)
         {
             int id = ids == null ? i : ids[i];
-            float value = values[i];
-            foreach (int target in _targets.AsSpan(_offsets[id], _offsets[id + 1] - _offsets[id]))
-                scratch[target >> 1] += (target & 1) == 0 ? value : -value;
+            signed[0] = values[i];
+            signed[1] = -values[i];
+            foreach (int target in Targets(id))
+                scratch[target >> 1] += signed[target & 1];
         }
         for (int j = 0; j < Codes; j++)
             codes[j] = scratch[j] > 0 ? 1 : 0;
     }
+
+    private ReadOnlySpan<int> Targets(int element) => _targets.AsSpan(_offsets[element], _offsets[element + 1] - _offsets[element]);
 }

@@ -23,13 +23,17 @@ internal sealed unsafe class SlideLayer : IDisposable
         // The output layer has no dropout: labels are answers, not units.
         Mode = Fraction >= 1 || (output && options.Mode != ActiveMode.Lsh) ? ActiveMode.Dense : options.Mode;
         Budget = Mode == ActiveMode.Dense ? outputs : Math.Max(1, (int)Math.Round(Fraction * outputs));
+        Candidates = output ? Budget : Math.Min(outputs, Budget + (int)Math.Round(options.Spare * outputs));
         (_weights, _first, _second) = (new((long)outputs * Stride), new((long)outputs * Stride), new((long)outputs * Stride));
         (_bias, _biasFirst, _biasSecond) = (new(outputs), new(outputs), new(outputs));
         _mean = new float[inputs + 1];
+        if (Mode is ActiveMode.Lsh or ActiveMode.Votes)
+            Family = HashFamily.Create(options.Family, inputs + 2, options.K * options.L, Noise.Seed(options.Seed, 10, (ulong)index));
+        if (Mode == ActiveMode.Votes)
+            Votes = new VoteTables(new BucketKeys(options.K, options.L, options.RangePow, Family!.CodeBits), options.VoteSlots(outputs, Budget), (float)options.VoteDecay);
         if (Mode == ActiveMode.Lsh)
         {
-            Family = HashFamily.Create(options.Family, inputs + 2, options.K * options.L, Noise.Seed(options.Seed, 10, (ulong)index));
-            Tables = new LshTables(options.K, options.L, options.RangePow, options.BucketSize, Family.CodeBits, options.Policy, Noise.Seed(options.Seed, 11, (ulong)index));
+            Tables = new LshTables(options.K, options.L, options.RangePow, options.BucketSize, Family!.CodeBits, options.Policy, Noise.Seed(options.Seed, 11, (ulong)index));
             _keys = new NativeArray<int>((long)outputs * options.L);
         }
     }
@@ -51,8 +55,15 @@ internal sealed unsafe class SlideLayer : IDisposable
     /// <summary>The most neurons that a row activates.</summary>
     public int Budget { get; }
 
+    /// <summary>The most neurons that a hashed layer evaluates for a row, to activate the best.</summary>
+    public int Candidates { get; }
+
     public HashFamily? Family { get; }
 
+    /// <summary>Tables of the inputs, with neurons by activation.</summary>
+    public VoteTables? Votes { get; }
+
+    /// <summary>Tables of the neurons, by weight.</summary>
     public LshTables? Tables { get; }
 
     /// <summary>Adaptive dropout's b, steered so that the wanted share is kept.</summary>
@@ -70,10 +81,14 @@ internal sealed unsafe class SlideLayer : IDisposable
 
     public ref float BiasSecond(int neuron) => ref _biasSecond[neuron];
 
-    /// <summary>Normal weights whose variance fits the number of inputs that are usually active.</summary>
+    /// <summary>
+    /// Normal weights whose variance fits the number of inputs that are usually active, and the mean square of what the
+    /// active outputs pass on.
+    /// </summary>
     public void Randomize(double activeInputs, ulong seed)
     {
-        float deviation = MathF.Sqrt((IsOutput ? 1f : 2f) / (float)Math.Max(1, activeInputs));
+        double passed = IsOutput ? 1 : Initialization.MeanSquare(Mode, Fraction);
+        float deviation = (float)Math.Sqrt(1 / (passed * Math.Max(1, activeInputs)));
         for (int n = 0; n < Outputs; n++)
         {
             for (int i = 0; i < Inputs; i++)
@@ -84,7 +99,7 @@ internal sealed unsafe class SlideLayer : IDisposable
     /// <summary>Hashes all neurons with their current weights and fills the tables anew; returns the arithmetic done.</summary>
     public long Rebuild(WorkerTeam team, SlideState[] states, int index)
     {
-        if (Family is null)
+        if (Family is null || Tables is null)
             return 0;
         if (_options.Mips)
             Centre();
@@ -115,8 +130,58 @@ internal sealed unsafe class SlideLayer : IDisposable
         return Outputs * (Family.Operations(Inputs + 2) + Tables.Tables + (_options.Mips ? 4L * Inputs : 0));
     }
 
+    /// <summary>
+    /// Centres the hashing of inputs on their mean since the last time. Their votes stay in the old buckets and fade
+    /// there. Returns the arithmetic done.
+    /// </summary>
+    public long Centre(SlideState[] states, int index)
+    {
+        long rows = states.Sum(s => s.Layers[index].InputRows);
+        if (Votes is null || rows == 0)
+            return 0;
+        var mean = new float[Inputs + 2];
+        foreach (SlideState state in states)
+        {
+            for (int i = 0; i < Inputs; i++)
+                mean[i] += (float)(state.Layers[index].InputSum[i] / rows);
+            state.Layers[index].ForgetInputs();
+        }
+        Family!.Centre(mean);
+        return Family.Operations(Inputs) + ((long)states.Length * Inputs);
+    }
+
+    /// <summary>Votes for the neurons that an input activated, and counts the input into their mean.</summary>
+    public void Learn(SlideState.LayerState state, int* ids, float* values, int count, ulong seed)
+    {
+        if (Votes is null)
+            return;
+        for (int i = 0; i < count; i++)
+            state.InputSum[ids == null ? i : ids[i]] += values[i];
+        state.InputRows++;
+        state.Voter!.Vote(Votes, state.Keys, state.Ids, state.Count, seed);
+        state.Hashing += count + state.Voter.Lookups;
+    }
+
+    /// <summary>Finds the neurons that are worth evaluating for an input; returns how many. They are in the state's ids.</summary>
+    public int Select(SlideState.LayerState state, int* ids, float* values, int count, ReadOnlySpan<int> labels, bool training, ulong noise)
+    {
+        if (Votes is not null)
+        {
+            Family!.Hash(ids, values, count, state.Scratch, state.Codes);
+            Votes.Keys.Make(state.Codes, state.Keys);
+            int explore = Candidates < Outputs ? (int)Math.Ceiling(_options.Explore * Candidates) : 0;
+            int found = state.Voter!.Choose(Votes, state.Keys, Candidates, explore, training, noise, state.Ids);
+            state.Hashing += Family.Operations(count) + Votes.Keys.Tables + state.Voter.Lookups;
+            return found;
+        }
+        QueryKeys(state, ids, values, count);
+        int chosen = state.Sampler!.Choose(Tables!, state.Keys, _options.Sampling, _options.Threshold, Candidates, IsOutput && training ? labels : [], fill: training, noise, state.Ids);
+        state.Hashing += state.Sampler.Lookups;
+        return chosen;
+    }
+
     /// <summary>Opens the buckets for an input. The coordinate 1 stands for the bias.</summary>
-    public void QueryKeys(SlideState.LayerState state, int* ids, float* values, int count)
+    private void QueryKeys(SlideState.LayerState state, int* ids, float* values, int count)
     {
         int n = count;
         for (int i = 0; i < count; i++)
@@ -160,6 +225,7 @@ internal sealed unsafe class SlideLayer : IDisposable
             array.Dispose();
         _keys?.Dispose();
         Tables?.Dispose();
+        Votes?.Dispose();
     }
 
     /// <summary>The mean neuron, which moves all inner products of a query alike, and the largest distance from it.</summary>

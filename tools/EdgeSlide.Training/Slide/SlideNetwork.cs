@@ -28,11 +28,15 @@ internal sealed unsafe class SlideNetwork : IDisposable
 
     public SlideState CreateState() => new(_layers);
 
-    public long Rebuild(WorkerTeam team, SlideState[] states)
+    /// <summary>
+    /// Fills the tables of weights anew; with <paramref name="centre"/> also moves the middle that inputs are hashed
+    /// around. Returns the arithmetic done.
+    /// </summary>
+    public long Rebuild(WorkerTeam team, SlideState[] states, bool centre = false)
     {
         long operations = 0;
         for (int i = 0; i < _layers.Length; i++)
-            operations += _layers[i].Rebuild(team, states, i);
+            operations += _layers[i].Rebuild(team, states, i) + (centre ? _layers[i].Centre(states, i) : 0);
         return operations;
     }
 
@@ -55,7 +59,7 @@ internal sealed unsafe class SlideNetwork : IDisposable
 
     private static void Evaluate(SlideLayer layer, SlideState.LayerState to, int* ids, float* values, int count, ReadOnlySpan<int> labels, bool training, ulong noise, SlideState state)
     {
-        bool all = layer.Mode is not ActiveMode.Lsh and not ActiveMode.Dropout || (layer.Mode == ActiveMode.Dropout && !training);
+        bool hashed = layer.Family is not null, all = !hashed && (layer.Mode != ActiveMode.Dropout || !training);
         int n;
         if (all)
         {
@@ -63,12 +67,9 @@ internal sealed unsafe class SlideNetwork : IDisposable
             for (int i = 0; i < n; i++)
                 to.Ids[i] = i;
         }
-        else if (layer.Mode == ActiveMode.Lsh)
+        else if (hashed)
         {
-            layer.QueryKeys(to, ids, values, count);
-            SlideOptions o = layer.Options;
-            n = to.Sampler!.Choose(layer.Tables!, to.Keys, o.Sampling, o.Threshold, layer.Budget, layer.IsOutput && training ? labels : [], fill: training, noise, to.Ids);
-            to.Hashing += to.Sampler.Lookups;
+            n = layer.Select(to, ids, values, count, labels, training, noise);
         }
         else
         {
@@ -97,13 +98,6 @@ internal sealed unsafe class SlideNetwork : IDisposable
     /// <summary>ReLU, and dropping neurons: those at 0 neither feed the next layer nor get a gradient.</summary>
     private static void Keep(SlideLayer layer, SlideState.LayerState to, int n, bool training, ulong noise)
     {
-        float cut = 0;
-        if (layer.Mode == ActiveMode.WinnerTakeAll)
-        {
-            new ReadOnlySpan<float>(to.Values, n).CopyTo(to.Sorted);
-            Array.Sort(to.Sorted);
-            cut = Math.Max(0, to.Sorted[n - layer.Budget]);
-        }
         if (to.Whole)
         {
             for (int i = 0; i < n; i++)
@@ -111,7 +105,13 @@ internal sealed unsafe class SlideNetwork : IDisposable
             to.Count = n;
             return;
         }
-        int kept = 0, drawn = 0;
+        float cut = float.NegativeInfinity;
+        int ties = 0, kept = 0, drawn = 0;
+        if (layer.Mode == ActiveMode.WinnerTakeAll || layer.Family is not null)
+        {
+            new ReadOnlySpan<float>(to.Values, n).CopyTo(to.Sorted);
+            (cut, ties) = Largest.Of(to.Sorted.AsSpan(0, n), layer.Budget);
+        }
         for (int i = 0; i < n; i++)
         {
             float value = to.Values[i], keep = 1;
@@ -131,7 +131,7 @@ internal sealed unsafe class SlideNetwork : IDisposable
             {
                 keep = (float)layer.Fraction;
             }
-            if (value <= 0 || value < cut)
+            if (value <= 0 || value < cut || (value == cut && ties-- <= 0))
                 continue;
             (to.Ids[kept], to.Values[kept], to.Keep[kept]) = (to.Ids[i], value * keep, keep);
             kept++;
@@ -179,6 +179,7 @@ internal sealed unsafe class SlideNetwork : IDisposable
             int* inIds = below is null ? ids : below.Whole ? null : below.Ids;
             float* inValues = below is null ? values : below.Values;
             int inCount = below is null ? count : below.Count;
+            layer.Learn(from, inIds, inValues, inCount, Noise.Seed(noise, 17, (ulong)l));
             if (below is not null)
                 new Span<float>(below.Deltas, VectorMath.Pad(inCount)).Clear();
             for (int i = 0; i < from.Count; i++)
@@ -190,6 +191,7 @@ internal sealed unsafe class SlideNetwork : IDisposable
                 if (delta == 0)
                     continue;
                 int neuron = from.Ids[i];
+                state.BackwardProducts += below is null ? inCount : 2L * inCount;
                 if (below is not null)
                     SparseKernels.Backward(layer.Row(neuron), inIds, inCount, delta, below.Deltas);
                 SparseKernels.Update(layer.Row(neuron), layer.First(neuron), layer.Second(neuron), inIds, inValues, inCount, delta, step);
@@ -227,6 +229,9 @@ internal sealed unsafe class SlideNetwork : IDisposable
             sum += (double)_layers[i].Inputs * _layers[i].Outputs;
         return (long)sum;
     }
+
+    /// <summary>Multiply-adds of training on a row if everything is evaluated: the first layer passes no errors on.</summary>
+    public long DenseTrainingProducts(double activeInputs) => (3 * DenseProducts(activeInputs)) - (long)(activeInputs * _layers[0].Outputs);
 
     public void Dispose()
     {

@@ -9,6 +9,9 @@ internal enum ActiveMode
     /// <summary>By hash tables of the neurons' weights (SLIDE, 1903.03129; KDD 2017, 1602.08194).</summary>
     Lsh,
 
+    /// <summary>By hash tables of the layer's inputs, whose buckets remember the neurons that such inputs activated most.</summary>
+    Votes,
+
     /// <summary>A random share in training, all of them scaled by that share afterwards (Srivastava et al. 2014).</summary>
     Dropout,
 
@@ -57,6 +60,18 @@ internal sealed record SlideOptions
     /// </summary>
     public bool Mips { get; init; } = true;
 
+    /// <summary>
+    /// Share of a hidden layer's neurons that are evaluated beyond the active ones; of all of them the largest
+    /// activations stay. 0 as in SLIDE: what is found is active.
+    /// </summary>
+    public double Spare { get; init; }
+
+    /// <summary>Share of the evaluated neurons that training with <see cref="ActiveMode.Votes"/> draws at random.</summary>
+    public double Explore { get; init; } = 0.025;
+
+    /// <summary>What is left of a bucket's votes after one more row.</summary>
+    public double VoteDecay { get; init; } = 0.95;
+
     /// <summary>Rows before the first rebuild of the tables.</summary>
     public int RebuildRows { get; init; } = 1000;
 
@@ -88,12 +103,20 @@ internal sealed record SlideOptions
         Require(RangePow is >= 1 and <= 20, "the range power must be 1 to 20");
         Require(BucketSize is >= 1 and <= 65536, "the bucket size must be 1 to 65536");
         Require(((long)L << RangePow) * BucketSize <= 1L << 30, "the tables would have more than 2^30 places: lower L, the range power or the bucket size");
+        Require(Mode != ActiveMode.Votes || Hidden.Select((w, i) => ((long)L << RangePow) * VoteSlots(w, (int)(Fraction(i) * w))).Max() <= 1L << 28,
+            "the tables of votes would have more than 2^28 places: lower L, the range power or the active share");
+        Require(Spare is >= 0 and < 1, "the spare share must be at least 0 and below 1");
+        Require(Explore is >= 0 and < 1, "the share to explore must be at least 0 and below 1");
+        Require(VoteDecay is > 0 and <= 1, "the decay of votes must be above 0 and at most 1");
         Require(Threshold >= 1, "the threshold must be at least 1");
         Require(RebuildRows >= 1 && RebuildGrowth is >= 1 and <= 10, "tables must be rebuilt after at least 1 row, at gaps that grow by 1 to 10");
         Require(LearningRate is > 0 and <= 10, "the learning rate must be above 0 and at most 10");
         Require(Epochs >= 1, "epochs must be positive");
         Require(Threads is >= 0 and <= 1024, "threads must be 0 to 1024");
     }
+
+    /// <summary>Neurons that a bucket of votes holds: with room for twice as many as are active at a time.</summary>
+    public int VoteSlots(int neurons, int budget) => Math.Min(neurons, Math.Max(BucketSize, 2 * budget));
 
     private static void Require(bool condition, string message)
     {

@@ -12,6 +12,9 @@ internal sealed unsafe class SlideState : IDisposable
     /// <summary>Multiply-adds of forward passes.</summary>
     public long Products { get; set; }
 
+    /// <summary>Multiply-adds of gradients, and of passing errors on to the layer below.</summary>
+    public long BackwardProducts { get; set; }
+
     public double Loss { get; set; }
 
     public long Active { get; set; }
@@ -30,7 +33,7 @@ internal sealed unsafe class SlideState : IDisposable
 
         public LayerState(SlideLayer layer)
         {
-            int padded = VectorMath.Pad(layer.Outputs), query = layer.Inputs + 2, tables = layer.Tables?.Tables ?? 0;
+            int padded = VectorMath.Pad(layer.Outputs), query = layer.Inputs + 2, tables = layer.Tables?.Tables ?? layer.Votes?.Keys.Tables ?? 0;
             _floats = new NativeArray<float>((3L * padded) + query + (layer.Family?.ScratchLength ?? 0) + 16);
             _ints = new NativeArray<int>(padded + query + (layer.Family?.Codes ?? 0) + tables);
             Values = _floats.Items;
@@ -42,9 +45,12 @@ internal sealed unsafe class SlideState : IDisposable
             QueryIds = Ids + padded;
             Codes = QueryIds + query;
             Keys = Codes + (layer.Family?.Codes ?? 0);
-            Sorted = layer.Mode == ActiveMode.WinnerTakeAll ? new float[layer.Outputs] : [];
+            Sorted = layer.Mode is ActiveMode.WinnerTakeAll or ActiveMode.Lsh or ActiveMode.Votes ? new float[layer.Outputs] : [];
+            InputSum = layer.Votes is null ? [] : new double[layer.Inputs];
             if (layer.Tables is not null)
                 Sampler = new NeuronSampler(layer.Outputs, tables);
+            if (layer.Votes is not null)
+                Voter = new VoteSampler(layer.Outputs, layer.Votes.Slots);
         }
 
         public int* Ids { get; }
@@ -70,6 +76,13 @@ internal sealed unsafe class SlideState : IDisposable
 
         public NeuronSampler? Sampler { get; }
 
+        public VoteSampler? Voter { get; }
+
+        /// <summary>Sum of the inputs of the last <see cref="InputRows"/> training rows.</summary>
+        public double[] InputSum { get; }
+
+        public long InputRows { get; set; }
+
         /// <summary>Active neurons of the row.</summary>
         public int Count { get; set; }
 
@@ -78,6 +91,12 @@ internal sealed unsafe class SlideState : IDisposable
 
         /// <summary>Operations of hashing and of reading buckets.</summary>
         public long Hashing { get; set; }
+
+        public void ForgetInputs()
+        {
+            Array.Clear(InputSum);
+            InputRows = 0;
+        }
 
         public void Dispose()
         {

@@ -11,7 +11,8 @@ internal sealed record SlideProgress(int Epoch, int Epochs, long Rows, long AllR
 /// <summary>P@1 on some rows with the arithmetic that it took.</summary>
 /// <param name="Products">Multiply-adds a row.</param>
 /// <param name="Hashing">Additions, multiplications and comparisons of hashing, and bucket entries read, a row.</param>
-internal sealed record SlideScore(double P1, double Products, double Hashing);
+/// <param name="Microseconds">Time a row, all threads answering.</param>
+internal sealed record SlideScore(double P1, double Products, double Hashing, double Microseconds);
 
 /// <summary>A finished run.</summary>
 /// <param name="TrainingProducts">Multiply-adds of forward, backward and gradient, a row.</param>
@@ -78,7 +79,8 @@ internal sealed unsafe class SlideTrainer : IDisposable
                 done += _to - _from;
                 if (hashes && done >= (long)next)
                 {
-                    hashing += Network.Rebuild(_team, _states);
+                    // The middle settles by half-time, so that buckets keep their meaning from then on.
+                    hashing += Network.Rebuild(_team, _states, centre: done < all / 2);
                     gap *= _options.RebuildGrowth;
                     next = done + gap;
                 }
@@ -90,13 +92,14 @@ internal sealed unsafe class SlideTrainer : IDisposable
         double seconds = Stopwatch.GetElapsedTime(clock).TotalSeconds;
         hashing += _states.Sum(s => s.Layers.Sum(l => l.Hashing));
         double rows = Math.Max(1, done);
-        return new SlideResult(Network.ToNetwork(), seconds, loss, 3.0 * _states.Sum(s => s.Products) / rows, hashing / rows, cancel.IsCancellationRequested);
+        return new SlideResult(Network.ToNetwork(), seconds, loss, _states.Sum(s => s.Products + s.BackwardProducts) / rows, hashing / rows, cancel.IsCancellationRequested);
     }
 
     /// <summary>Answers rows with the layers' own active sets, tables as they are.</summary>
     public SlideScore Evaluate(Dataset data)
     {
         Reset();
+        long clock = Stopwatch.GetTimestamp();
         int correct = 0;
         _team.Run(_states.Length, (item, worker) =>
         {
@@ -122,7 +125,8 @@ internal sealed unsafe class SlideTrainer : IDisposable
             }
         });
         double rows = Math.Max(1, data.RowCount);
-        return new SlideScore(correct / rows, _states.Sum(s => s.Products) / rows, _states.Sum(s => s.Layers.Sum(l => l.Hashing)) / rows);
+        return new SlideScore(correct / rows, _states.Sum(s => s.Products) / rows, _states.Sum(s => s.Layers.Sum(l => l.Hashing)) / rows,
+            Stopwatch.GetElapsedTime(clock).TotalMicroseconds / rows);
     }
 
     public void Dispose()
@@ -160,7 +164,7 @@ internal sealed unsafe class SlideTrainer : IDisposable
     {
         foreach (SlideState state in _states)
         {
-            (state.Products, state.Active) = (0, 0);
+            (state.Products, state.BackwardProducts, state.Active) = (0, 0, 0);
             foreach (SlideState.LayerState layer in state.Layers)
                 layer.Hashing = 0;
         }

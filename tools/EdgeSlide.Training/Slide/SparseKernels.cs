@@ -38,8 +38,15 @@ internal static unsafe class SparseKernels
             VectorMath.AddScaled(back, row, delta, VectorMath.Pad(count));
             return;
         }
-        for (int i = 0; i < count; i++)
-            back[i] += delta * row[ids[i]];
+        int at = 0;
+        if (Avx2.IsSupported)
+        {
+            Vector256<float> d = Vector256.Create(delta);
+            for (; at + 8 <= count; at += 8)
+                (Vector256.Load(back + at) + (d * Avx2.GatherVector256(row, Vector256.Load(ids + at), sizeof(float)))).Store(back + at);
+        }
+        for (; at < count; at++)
+            back[at] += delta * row[ids[at]];
     }
 
     /// <summary>One optimizer step of the row with gradient delta * values on its active inputs.</summary>
@@ -56,8 +63,9 @@ internal static unsafe class SparseKernels
         }
         if (ids != null)
         {
-            for (int i = 0; i < count; i++)
-                Adam(ref row[ids[i]], ref first[ids[i]], ref second[ids[i]], delta * values[i], step);
+            int at = Avx2.IsSupported ? Gathered(row, first, second, ids, values, count, delta, step) : 0;
+            for (; at < count; at++)
+                Adam(ref row[ids[at]], ref first[ids[at]], ref second[ids[at]], delta * values[at], step);
             return;
         }
         Vector512<float> b1 = Vector512.Create(SlideStep.Beta1), b2 = Vector512.Create(SlideStep.Beta2), epsilon = Vector512.Create(SlideStep.Epsilon);
@@ -71,6 +79,32 @@ internal static unsafe class SparseKernels
             v.Store(second + i);
             (Vector512.Load(row + i) - (rate * m / (Vector512.Sqrt(v) + epsilon))).Store(row + i);
         }
+    }
+
+    /// <summary>Adam's step of 8 scattered weights at a time; returns how many it did.</summary>
+    private static int Gathered(float* row, float* first, float* second, int* ids, float* values, int count, float delta, in SlideStep step)
+    {
+        Vector256<float> b1 = Vector256.Create(SlideStep.Beta1), b2 = Vector256.Create(SlideStep.Beta2), epsilon = Vector256.Create(SlideStep.Epsilon);
+        Vector256<float> rate = Vector256.Create(step.Rate), d = Vector256.Create(delta), one = Vector256<float>.One;
+        float* moved = stackalloc float[24];
+        int at = 0;
+        for (; at + 8 <= count; at += 8)
+        {
+            Vector256<int> places = Vector256.Load(ids + at);
+            Vector256<float> g = d * Vector256.Load(values + at);
+            Vector256<float> m = (Avx2.GatherVector256(first, places, sizeof(float)) * b1) + (g * (one - b1));
+            Vector256<float> v = (Avx2.GatherVector256(second, places, sizeof(float)) * b2) + (g * g * (one - b2));
+            Vector256<float> w = Avx2.GatherVector256(row, places, sizeof(float)) - (rate * m / (Vector256.Sqrt(v) + epsilon));
+            m.Store(moved);
+            v.Store(moved + 8);
+            w.Store(moved + 16);
+            for (int i = 0; i < 8; i++)
+            {
+                int place = ids[at + i];
+                (first[place], second[place], row[place]) = (moved[i], moved[8 + i], moved[16 + i]);
+            }
+        }
+        return at;
     }
 
     public static void Adam(ref float weight, ref float first, ref float second, float gradient, in SlideStep step)

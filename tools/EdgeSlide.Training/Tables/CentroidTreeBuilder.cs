@@ -29,24 +29,10 @@ internal static class CentroidTreeBuilder
     public static unsafe ExportedSource Build(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, SelectorOptions options, CancellationToken cancel)
     {
         int width = network.Layers[^1].Inputs;
-        int nodes = CentroidTree.NodeCount(options.CentroidBranch, options.CentroidLevels);
-        float[] sample = Sample(scorer, train, width, cancel);
-        var centres = new float[nodes * width];
-        int[] all = [.. Enumerable.Range(0, sample.Length / width)];
-        if (all.Length > 0)
-            Split(sample, width, centres, options, 0, 0, 0, all, cancel);
-
-        byte[] section = Section(centres, nodes, width, Sharpness(sample, width, centres, options.CentroidBranch));
+        (byte[] section, SourceRecord query) = Learn(network, scorer, train, options, cancel);
+        int nodes = (int)query.KeyCount;
         // A training row opens the nodes of its nearest path only; what lies beside it is the query's business.
-        var record = new SourceRecord
-        {
-            Kind = SourceKind.Centroids,
-            KeyCount = (uint)nodes,
-            Tables = (uint)options.CentroidLevels,
-            Bits = (uint)options.CentroidBranch,
-            Rounds = 1,
-            Weight = 1f,
-        };
+        SourceRecord record = query with { Rounds = 1 };
         int levels = options.CentroidLevels;
         var offsets = new long[train.RowCount + 1];
         for (int row = 0; row < train.RowCount; row++)
@@ -80,7 +66,29 @@ internal static class CentroidTreeBuilder
         var ones = new float[keys.Length];
         Array.Fill(ones, 1f);
         FrozenBuckets buckets = TableBuilder.Build(new WeightedRows(offsets, keys, ones), votes, nodes, network.OutputCount, options.CentroidBucketSize, cancel);
-        return new ExportedSource(record with { Rounds = (uint)options.CentroidBeam }, buckets, null, section);
+        return new ExportedSource(query, buckets, null, section);
+    }
+
+    /// <summary>The tree alone: its HASH section, and the record by which a query uses it.</summary>
+    public static (byte[] Section, SourceRecord Record) Learn(Network network, DenseScorer scorer, Dataset train, SelectorOptions options, CancellationToken cancel)
+    {
+        int width = network.Layers[^1].Inputs;
+        int nodes = CentroidTree.NodeCount(options.CentroidBranch, options.CentroidLevels);
+        float[] sample = Sample(scorer, train, width, cancel);
+        var centres = new float[nodes * width];
+        int[] all = [.. Enumerable.Range(0, sample.Length / width)];
+        if (all.Length > 0)
+            Split(sample, width, centres, options, 0, 0, 0, all, cancel);
+        var record = new SourceRecord
+        {
+            Kind = SourceKind.Centroids,
+            KeyCount = (uint)nodes,
+            Tables = (uint)options.CentroidLevels,
+            Bits = (uint)options.CentroidBranch,
+            Rounds = (uint)options.CentroidBeam,
+            Weight = 1f,
+        };
+        return (Section(centres, nodes, width, Sharpness(sample, width, centres, options.CentroidBranch)), record);
     }
 
     /// <summary>Hidden vectors of evenly spread rows.</summary>
@@ -194,16 +202,22 @@ internal static class CentroidTreeBuilder
 
     private static byte[] Section(float[] centres, int nodes, int width, float sharpness)
     {
-        QuantizedRows rows = Quantizer.Quantize(centres, nodes, width);
-        var section = new byte[CentroidTree.SectionLength(width, nodes)];
+        var bias = new float[nodes];
+        for (int n = 0; n < nodes; n++)
+            bias[n] = -Dot(centres.AsSpan(n * width, width), centres.AsSpan(n * width, width)) / 2;
+        return Section(centres, bias, width, sharpness);
+    }
+
+    /// <summary>The HASH section of nodes with any rows and biases.</summary>
+    public static byte[] Section(float[] nodes, float[] bias, int width, float sharpness)
+    {
+        QuantizedRows rows = Quantizer.Quantize(nodes, bias.Length, width);
+        var section = new byte[CentroidTree.SectionLength(width, bias.Length)];
         MemoryMarshal.Write(section, sharpness);
         rows.Rows.CopyTo(section.AsSpan(CentroidTree.HeaderSize));
         Span<NeuronAffine> affine = MemoryMarshal.Cast<byte, NeuronAffine>(section.AsSpan(CentroidTree.HeaderSize + rows.Rows.Length));
-        for (int n = 0; n < nodes; n++)
-        {
-            ReadOnlySpan<float> centre = centres.AsSpan(n * width, width);
-            affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = -Dot(centre, centre) / 2 };
-        }
+        for (int n = 0; n < bias.Length; n++)
+            affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = bias[n] };
         return section;
     }
 

@@ -14,16 +14,14 @@ namespace EdgeSlide.Training.Tables;
 /// </summary>
 internal static class SelectorBuilder
 {
-    private const int Depth = 10;
     private const int HiddenChunk = 8192;
-    private const int ScoreBlock = 8192;
 
     public static ExportedSelector Build(Network network, Dataset train, SelectorOptions options, CancellationToken cancel = default)
     {
         options.Validate();
         int labels = network.OutputCount;
         using var scorer = new DenseScorer(network);
-        WeightedRows votes = Votes(scorer, train, labels, options, cancel);
+        WeightedRows votes = RowVotes.Collect(scorer, train, labels, options, cancel);
         cancel.ThrowIfCancellationRequested();
 
         var sources = new List<ExportedSource>();
@@ -38,46 +36,6 @@ internal static class SelectorBuilder
         if (options.CentroidLevels > 0)
             sources.Add(CentroidTreeBuilder.Build(network, scorer, train, votes, options, cancel));
         return new ExportedSelector(network.Layers.Count - 1, Math.Min(options.Budget, labels), options.VoteBlend ?? 0f, Pays: true, sources);
-    }
-
-    /// <summary>
-    /// What every row votes for. Asking the network costs a dense pass, so in a large set only evenly spread blocks of rows
-    /// ask it; the others vote for their true labels alone.
-    /// </summary>
-    private static WeightedRows Votes(DenseScorer scorer, Dataset train, int labels, SelectorOptions options, CancellationToken cancel)
-    {
-        int depth = Math.Min(Depth, labels);
-        int blocks = (train.RowCount + ScoreBlock - 1) / ScoreBlock;
-        int asked = (int)Math.Min(blocks, (options.ScoredRows + (long)ScoreBlock - 1) / ScoreBlock);
-        var offsets = new long[train.RowCount + 1];
-        for (int row = 0; row < train.RowCount; row++)
-            offsets[row + 1] = offsets[row] + (IsAsked(row / ScoreBlock) ? depth : 0) + train.RowLabels(row).Length;
-        var ids = new int[offsets[^1]];
-        var weights = new float[offsets[^1]];
-        for (int block = 0; block < blocks; block++)
-        {
-            cancel.ThrowIfCancellationRequested();
-            int first = block * ScoreBlock, count = Math.Min(ScoreBlock, train.RowCount - first);
-            TopLabels? top = IsAsked(block) ? scorer.Score(train, first, count, depth) : null;
-            for (int i = 0; i < count; i++)
-            {
-                long at = offsets[first + i];
-                ReadOnlySpan<int> ranked = top is null ? default : top.RowLabels(i);
-                for (int rank = 0; rank < ranked.Length; rank++, at++)
-                {
-                    ids[at] = Math.Max(0, ranked[rank]);
-                    weights[at] = ranked[rank] < 0 ? 0f : rank == 0 ? options.TopVote : options.NextVote;
-                }
-                foreach (int label in train.RowLabels(first + i))
-                {
-                    ids[at] = label;
-                    weights[at++] = options.TrueVote;
-                }
-            }
-        }
-        return new WeightedRows(offsets, ids, weights);
-
-        bool IsAsked(int block) => (long)(block + 1) * asked / blocks != (long)block * asked / blocks;
     }
 
     /// <summary>

@@ -32,6 +32,9 @@ internal sealed record SelectorOptions
     /// <summary>Entries kept per node.</summary>
     public int CentroidBucketSize { get; init; } = 256;
 
+    /// <summary>Passes over the training rows by which the nodes of a label tree learn.</summary>
+    public int RouterEpochs { get; init; } = 3;
+
     /// <summary>Weight of the votes' logarithm in the ranking; null searches it on validation rows.</summary>
     public float? VoteBlend { get; init; }
 
@@ -43,6 +46,12 @@ internal sealed record SelectorOptions
 
     /// <summary>A row's vote for each of its true labels.</summary>
     public float TrueVote { get; init; } = 1f;
+
+    /// <summary>How many of the network's answers a row votes for.</summary>
+    public int VoteDepth { get; init; } = 10;
+
+    /// <summary>Above 0, a row shares out this much among those answers as a softmax of their logits does, in place of the votes by rank.</summary>
+    public float SoftVote { get; init; }
 
     /// <summary>At most about this many training rows are scored by the network; the rest vote for their true labels only.</summary>
     public int ScoredRows { get; init; } = 600_000;
@@ -62,6 +71,8 @@ internal sealed record SelectorOptions
         Require(CentroidBucketSize is >= 1 and <= 4096, "the bucket size of centroids must be 1 to 4096");
         Require(FeatureBuckets || HiddenTables > 0 || CentroidLevels > 0, "a selector needs feature buckets, hidden tables or a centroid tree");
         Require(VoteBlend is null or (>= 0f and <= 1000f), "the vote blend must be 0 to 1000");
+        Require(VoteDepth is >= 1 and <= 256, "a row votes for 1 to 256 of the network's answers");
+        Require(SoftVote >= 0f, "votes must not be negative");
         Require(ScoredRows >= 0, "the number of scored rows must not be negative");
         Require(TopVote >= 0f && NextVote >= 0f && TrueVote >= 0f && TopVote + NextVote + TrueVote > 0f, "votes must not be negative, and not all zero");
     }

@@ -7,17 +7,20 @@ namespace EdgeSlide.Training.Training;
 /// The certain part C holds the true labels of the batch and what the tables name as likely for its rows; the rest is r
 /// labels drawn uniformly without replacement from the N - |C| others. The drawn ones stand for all others: each counts
 /// (N - |C|) / r times in the partition function, which is the log-Q correction (Bengio and Senecal, 2008) for this
-/// sampling plan. Given C, the estimate of every row's partition function is unbiased; labels of other rows of the batch
+/// sampling plan. With a <see cref="NegativeSampler"/> frequent labels are drawn more often and stand for fewer. Given C, the estimate of every row's partition function is unbiased; labels of other rows of the batch
 /// are certain, so they serve as negatives with weight 1.
 /// </summary>
 internal sealed class ActiveSet
 {
     private readonly int[] _slots;
     private readonly int[] _ids;
+    private readonly NegativeSampler? _sampler;
 
-    internal ActiveSet(int labels)
+    /// <param name="sampler">null draws uniformly.</param>
+    internal ActiveSet(int labels, NegativeSampler? sampler = null)
     {
         LabelCount = labels;
+        _sampler = sampler;
         _slots = new int[labels];
         _ids = GC.AllocateArray<int>(labels, pinned: true);
         Clear();
@@ -30,7 +33,10 @@ internal sealed class ActiveSet
     /// <summary>Number of ids at the front that were not drawn at random.</summary>
     internal int CertainCount { get; private set; }
 
-    /// <summary>How many labels each drawn label stands for.</summary>
+    /// <summary>How many labels the label in a slot stands for: 1 if it was not drawn.</summary>
+    internal float Weight(int slot) => slot < CertainCount ? 1 : _sampler is null ? DrawnWeight : _sampler.Weight(_ids[slot]);
+
+    /// <summary>How many labels each drawn label stands for, without a sampler.</summary>
     internal float DrawnWeight { get; private set; } = 1;
 
     internal ReadOnlySpan<int> Ids => _ids.AsSpan(0, Count);
@@ -89,10 +95,17 @@ internal sealed class ActiveSet
         {
             for (int label = 0; label < LabelCount; label++)
                 Add(label);
+            CertainCount = Count;
             return;
         }
         if (count == 0)
             return;
+        if (_sampler is not null)
+        {
+            for (int i = 0; i < count; i++)
+                Add(_sampler.Draw(Noise.Mix(seed + (ulong)i)));
+            return;
+        }
         int end = Count + count;
         for (ulong i = 0; Count < end; i++)
             Add(Noise.Below(Noise.Mix(seed + i), LabelCount));

@@ -3,13 +3,10 @@ using System.Runtime.Intrinsics;
 
 namespace EdgeSlide.Training.Training;
 
-/// <summary>Constants of one optimizer step.</summary>
-internal readonly record struct AdamStep(float LearningRate, float Beta1, float Beta2, float Epsilon, float WeightDecay);
-
 /// <summary>
 /// A weight matrix [rows][stride] whose rows are updated only when they have a gradient, by Adam (Kingma and Ba, 2015) with
-/// decoupled weight decay (Loshchilov and Hutter, 2019). Each row counts its own steps, so that bias correction is right for
-/// a row that is touched for the first time late in training. The second moment is one number per row or per weight.
+/// decoupled weight decay (Loshchilov and Hutter, 2019). <see cref="RowTime"/> says how time passes for a row.
+/// The second moment is one number per row or per weight.
 /// </summary>
 internal sealed unsafe class AdamMatrix : IDisposable
 {
@@ -18,9 +15,11 @@ internal sealed unsafe class AdamMatrix : IDisposable
     private readonly NativeArray<float> _second;
     private readonly NativeArray<int> _steps;
     private readonly bool _secondPerRow;
+    private readonly RowTime _time;
 
-    internal AdamMatrix(int rows, int columns, bool momentum, bool secondPerRow)
+    internal AdamMatrix(int rows, int columns, bool momentum, bool secondPerRow, RowTime time)
     {
+        _time = time;
         Rows = rows;
         Columns = columns;
         Stride = VectorMath.Pad(columns);
@@ -88,62 +87,65 @@ internal sealed unsafe class AdamMatrix : IDisposable
     internal void Update(int row, float* gradient, in AdamStep step)
     {
         float* w = Row(row);
-        int t = ++_steps[row];
-        float correction1 = _first is null ? 1 : 1 - MathF.Pow(step.Beta1, t);
-        float correction2 = 1 - MathF.Pow(step.Beta2, t);
+        RowMoments time = step.Touch(ref _steps[row], _time);
+        float correction1 = _first is null ? 1 : time.Correction1;
         float keep = 1 - (step.LearningRate * step.WeightDecay);
         Vector512<float> vKeep = Vector512.Create(keep);
-        if (_secondPerRow)
+        if (!_secondPerRow)
         {
-            float mean = VectorMath.SumOfSquares(gradient, Stride) / Columns;
-            float v = (step.Beta2 * _second[row]) + ((1 - step.Beta2) * mean);
-            _second[row] = v;
-            float rate = step.LearningRate / (correction1 * (MathF.Sqrt(v / correction2) + step.Epsilon));
-            Vector512<float> vRate = Vector512.Create(-rate);
-            if (_first is null)
-            {
-                for (int i = 0; i < Stride; i += VectorMath.Lanes)
-                {
-                    Vector512<float> g = Vector512.Load(gradient + i);
-                    Vector512.Store(Vector512.FusedMultiplyAdd(g, vRate, Vector512.Load(w + i) * vKeep), w + i);
-                }
-                return;
-            }
-            float* m = _first.Items + ((nint)row * Stride);
-            Vector512<float> beta1 = Vector512.Create(step.Beta1), fresh1 = Vector512.Create(1 - step.Beta1);
-            for (int i = 0; i < Stride; i += VectorMath.Lanes)
-            {
-                Vector512<float> moment = (Vector512.Load(m + i) * beta1) + (Vector512.Load(gradient + i) * fresh1);
-                Vector512.Store(moment, m + i);
-                Vector512.Store(Vector512.FusedMultiplyAdd(moment, vRate, Vector512.Load(w + i) * vKeep), w + i);
-            }
+            UpdatePerWeight(row, w, gradient, time, correction1, vKeep, step);
             return;
         }
-        UpdatePerWeight(row, w, gradient, correction1, correction2, vKeep, step);
+        float before = _second[row];
+        float v = (time.Decay2 * before) + ((1 - step.Beta2) * VectorMath.SumOfSquares(gradient, Stride) / Columns);
+        _second[row] = v;
+        Vector512<float> rate = Vector512.Create(-step.LearningRate / (correction1 * (MathF.Sqrt(v / time.Correction2) + step.Epsilon)));
+        if (_first is null)
+        {
+            for (int i = 0; i < Stride; i += VectorMath.Lanes)
+                Vector512.Store(Vector512.FusedMultiplyAdd(Vector512.Load(gradient + i), rate, Vector512.Load(w + i) * vKeep), w + i);
+            return;
+        }
+        float* m = _first.Items + ((nint)row * Stride);
+        if (time.Missed > 0)
+        {
+            VectorMath.AddScaled(
+                w, m, -step.LearningRate * time.Missed / (correction1 * (MathF.Sqrt(before / time.Correction2) + step.Epsilon)), Stride);
+        }
+        Vector512<float> decay1 = Vector512.Create(time.Decay1), fresh1 = Vector512.Create(1 - step.Beta1);
+        for (int i = 0; i < Stride; i += VectorMath.Lanes)
+        {
+            Vector512<float> moment = (Vector512.Load(m + i) * decay1) + (Vector512.Load(gradient + i) * fresh1);
+            Vector512.Store(moment, m + i);
+            Vector512.Store(Vector512.FusedMultiplyAdd(moment, rate, Vector512.Load(w + i) * vKeep), w + i);
+        }
     }
 
     private void UpdatePerWeight(
-        int row, float* w, float* gradient, float correction1, float correction2, Vector512<float> keep, in AdamStep step)
+        int row, float* w, float* gradient, in RowMoments time, float correction1, Vector512<float> keep, in AdamStep step)
     {
         float* m = _first is null ? null : _first.Items + ((nint)row * Stride);
         float* v = _second.Items + ((nint)row * Stride);
-        Vector512<float> beta1 = Vector512.Create(step.Beta1), fresh1 = Vector512.Create(1 - step.Beta1);
-        Vector512<float> beta2 = Vector512.Create(step.Beta2), fresh2 = Vector512.Create(1 - step.Beta2);
-        Vector512<float> rate = Vector512.Create(-step.LearningRate / correction1);
-        Vector512<float> scale2 = Vector512.Create(1 / correction2), epsilon = Vector512.Create(step.Epsilon);
+        Vector512<float> decay1 = Vector512.Create(time.Decay1), fresh1 = Vector512.Create(1 - step.Beta1);
+        Vector512<float> decay2 = Vector512.Create(time.Decay2), fresh2 = Vector512.Create(1 - step.Beta2);
+        Vector512<float> rate = Vector512.Create(-step.LearningRate / correction1), missed = Vector512.Create(time.Missed) * rate;
+        Vector512<float> scale2 = Vector512.Create(1 / time.Correction2), epsilon = Vector512.Create(step.Epsilon);
         for (int i = 0; i < Stride; i += VectorMath.Lanes)
         {
             Vector512<float> g = Vector512.Load(gradient + i);
-            Vector512<float> moment = g;
+            Vector512<float> moment = g, second = Vector512.Load(v + i), weight = Vector512.Load(w + i) * keep;
             if (m != null)
             {
-                moment = (Vector512.Load(m + i) * beta1) + (g * fresh1);
+                Vector512<float> old = Vector512.Load(m + i);
+                if (time.Missed > 0)
+                    weight += missed * old / (Vector512.Sqrt(second * scale2) + epsilon);
+                moment = (old * decay1) + (g * fresh1);
                 Vector512.Store(moment, m + i);
             }
-            Vector512<float> second = (Vector512.Load(v + i) * beta2) + (g * g * fresh2);
+            second = (second * decay2) + (g * g * fresh2);
             Vector512.Store(second, v + i);
             Vector512<float> delta = rate * moment / (Vector512.Sqrt(second * scale2) + epsilon);
-            Vector512.Store((Vector512.Load(w + i) * keep) + delta, w + i);
+            Vector512.Store(weight + delta, w + i);
         }
     }
 
@@ -191,59 +193,6 @@ internal sealed unsafe class AdamMatrix : IDisposable
     {
         _weights.Dispose();
         _first?.Dispose();
-        _second.Dispose();
-        _steps.Dispose();
-    }
-}
-
-/// <summary>A vector of independently updated weights (biases), with Adam state per element.</summary>
-internal sealed unsafe class AdamVector(int length) : IDisposable
-{
-    private readonly NativeArray<float> _weights = new(VectorMath.Pad(length));
-    private readonly NativeArray<float> _first = new(length);
-    private readonly NativeArray<float> _second = new(length);
-    private readonly NativeArray<int> _steps = new(length);
-
-    internal int Length { get; } = length;
-
-    internal float* Weights => _weights.Items;
-
-    internal void Update(int index, float gradient, in AdamStep step)
-    {
-        int t = ++_steps[index];
-        float m = (step.Beta1 * _first[index]) + ((1 - step.Beta1) * gradient);
-        float v = (step.Beta2 * _second[index]) + ((1 - step.Beta2) * gradient * gradient);
-        _first[index] = m;
-        _second[index] = v;
-        m /= 1 - MathF.Pow(step.Beta1, t);
-        v /= 1 - MathF.Pow(step.Beta2, t);
-        _weights[index] -= step.LearningRate * m / (MathF.Sqrt(v) + step.Epsilon);
-    }
-
-    internal void CopyTo(Span<float> weights) => _weights.Span(0, Length).CopyTo(weights);
-
-    internal void CopyFrom(ReadOnlySpan<float> weights) => weights.CopyTo(_weights.Span(0, Length));
-
-    internal void Save(CheckpointWriter writer)
-    {
-        writer.Write(_weights);
-        writer.Write(_first);
-        writer.Write(_second);
-        writer.Write(_steps);
-    }
-
-    internal void Load(CheckpointReader reader)
-    {
-        reader.Read(_weights);
-        reader.Read(_first);
-        reader.Read(_second);
-        reader.Read(_steps);
-    }
-
-    public void Dispose()
-    {
-        _weights.Dispose();
-        _first.Dispose();
         _second.Dispose();
         _steps.Dispose();
     }

@@ -12,7 +12,7 @@ namespace EdgeSlide.Training.Training;
 /// </summary>
 public sealed class Trainer
 {
-    private const int CheckpointVersion = 3;
+    private const int CheckpointVersion = 4;
 
     private readonly TrainerOptions _options;
     private readonly IRowSource _data;

@@ -63,6 +63,9 @@ public sealed record TrainerOptions
     /// <summary>Uniform random negatives per batch (sampled mode).</summary>
     public int RandomNegatives { get; init; } = 1024;
 
+    /// <summary>Negatives are drawn in proportion to (rows with the label + 1) to this power; 0 draws uniformly.</summary>
+    public float NegativePower { get; init; } = 0.5f;
+
     /// <summary>Labels per row that the tables of likely labels add to the batch's active set (sampled mode); 0 builds no tables.</summary>
     public int TableNegatives { get; init; }
 
@@ -148,6 +151,7 @@ public sealed record TrainerOptions
         Require(Epochs > 0, "epochs must be positive");
         Require(BatchSize is > 0 and <= 65_536, "batch size must be 1 to 65536");
         Require(RandomNegatives >= 0 && TableNegatives >= 0 && TableBucketSize > 0, "numbers of negatives must not be negative");
+        Require(NegativePower is >= 0 and <= 1, "negative power must be 0 to 1");
         Require(TableRebuildSteps >= 0 && TableRebuildGrowth is >= 1 and <= 1000, "gaps between table rebuilds must not be negative and not shrink");
         Require(float.IsFinite(LearningRate) && LearningRate > 0, "learning rate must be positive");
         Require(float.IsFinite(OutputRateScale) && OutputRateScale > 0, "output rate scale must be positive");

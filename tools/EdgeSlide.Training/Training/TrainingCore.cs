@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Networks;
 
 namespace EdgeSlide.Training.Training;
@@ -21,13 +22,16 @@ namespace EdgeSlide.Training.Training;
 internal sealed unsafe class TrainingCore : IDisposable
 {
     private const int RowTile = 32;
-    private const int LabelTile = 128;
+    // Small enough that a phase's last tiles leave no thread idle for long, large enough for the matrix product.
+    private const int LabelTile = 64;
 
     private readonly TrainerOptions _options;
     private readonly WorkerTeam _team;
     private readonly IRowSource _data;
     private readonly MiniBatch _batch;
     private readonly ActiveSet _active;
+    private readonly Powers _powers1;
+    private readonly Powers _powers2;
     private readonly AdamMatrix _embedding;
     private readonly AdamVector _embeddingBias;
     private readonly DenseLayer[] _dense;
@@ -57,6 +61,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     private readonly Action<int, int> _featureGradient;
 
     // State of the step in flight, read by the phases.
+    private int _steps;
     private AdamStep _step;
     private AdamStep _outputStep;
     private ulong _dropoutSeed;
@@ -66,7 +71,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     private int _chunkCount;
     private int _logitStride;
     private int _layer;
-    private bool _applyOffsets;
+    private bool _singlePass;
 
     internal TrainingCore(TrainerOptions options, IRowSource data, WorkerTeam team)
     {
@@ -74,12 +79,15 @@ internal sealed unsafe class TrainingCore : IDisposable
         _team = team;
         _data = data;
         _batch = new MiniBatch(data, options.BatchSize, team);
-        _active = new ActiveSet(data.LabelCount);
+        _active = new ActiveSet(data.LabelCount, options.Mode == OutputMode.Sampled && options.NegativePower > 0
+            ? new NegativeSampler(LabelFrequencies.Of(data).Counts, options.NegativePower, options.RandomNegatives) : null);
         ulong seed = Noise.Seed((ulong)options.Seed, 1, 0);
         IReadOnlyList<int> sizes = options.HiddenSizes;
-        _embedding = new AdamMatrix(data.FeatureCount, sizes[0], options.InputMomentum, options.RowSecondMoments);
+        _embedding = new AdamMatrix(data.FeatureCount, sizes[0], options.InputMomentum, options.RowSecondMoments, RowTime.Own);
         _embedding.Randomize(1 / MathF.Sqrt(MeanSquaredNorm(data)), seed);
-        _embeddingBias = new AdamVector(sizes[0]);
+        _embeddingBias = new AdamVector(sizes[0], RowTime.Shared);
+        _powers1 = new Powers(options.Beta1);
+        _powers2 = new Powers(options.Beta2);
         _dense = new DenseLayer[sizes.Count];
         _hidden = new NativeArray<float>[sizes.Count];
         _gradient = new NativeArray<float>[sizes.Count];
@@ -158,7 +166,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     /// <param name="tables">Where the rows look up hard negatives, and where their best evaluated labels are remembered; may be null.</param>
     internal double Step(ReadOnlySpan<int> rows, ulong seed, float learningRate, LikelyLabels? tables)
     {
-        _step = new AdamStep(learningRate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay);
+        _step = new AdamStep(learningRate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay, ++_steps, _powers1, _powers2);
         _outputStep = _step with { LearningRate = learningRate * _options.OutputRateScale };
         _dropoutSeed = Noise.Mix(seed);
         _hiddenDropout = _options.HiddenDropout;
@@ -241,7 +249,6 @@ internal sealed unsafe class TrainingCore : IDisposable
             for (int start = 0; start < total; start += _chunkCapacity)
             {
                 ComputeLogits(start, Math.Min(_chunkCapacity, total - start));
-                _applyOffsets = true;
                 _team.Run(rowTiles, _rowStatistics);
                 Clock.Mark(TrainingPhase.Gradient);
             }
@@ -249,7 +256,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         for (int start = 0; start < total; start += _chunkCapacity)
         {
             ComputeLogits(start, Math.Min(_chunkCapacity, total - start));
-            _applyOffsets = single;
+            _singlePass = single;
             _team.Run(rowTiles, _rowGradient);
             Clock.Mark(TrainingPhase.Gradient);
             _team.Run(Tiles(_chunkCount, LabelTile), _labelGradient);
@@ -262,14 +269,14 @@ internal sealed unsafe class TrainingCore : IDisposable
         _chunkStart = start;
         _chunkCount = count;
         _logitStride = LogitStride(count);
-        float drawnOffset = _options.Loss == OutputLoss.Softmax ? MathF.Log(_active.DrawnWeight) : 0;
+        bool softmax = _options.Loss == OutputLoss.Softmax;
         float* bias = Output.Bias.Weights;
         for (int j = 0; j < _logitStride; j++)
         {
-            bool real = j < count;
-            bool drawn = start + j >= _active.CertainCount;
-            _offsets[j] = real ? bias[_active.PinnedIds[start + j]] + (drawn ? drawnOffset : 0) : float.NegativeInfinity;
-            _lossWeights[j] = !real ? 0 : drawn ? _active.DrawnWeight : 1;
+            float weight = j < count ? _active.Weight(start + j) : 0;
+            _lossWeights[j] = weight;
+            _offsets[j] = weight == 0 ? float.NegativeInfinity
+                : bias[_active.PinnedIds[start + j]] + (softmax && weight != 1 ? MathF.Log(weight) : 0);
         }
         _team.Run(Tiles(count, LabelTile), _logitTile);
         Clock.Mark(TrainingPhase.Logits);
@@ -290,14 +297,12 @@ internal sealed unsafe class TrainingCore : IDisposable
         }
         _team.Run(MiniBatch.Groups, _featureGradient);
         int stride = _embedding.Stride;
-        float* gradient = _gradient[0].Items;
+        float* sum = Scratch(0);
+        new Span<float>(sum, stride).Clear();
+        for (int row = 0; row < _batch.Count; row++)
+            VectorMath.AddScaled(sum, _gradient[0].Items + ((nint)row * stride), 1, stride);
         for (int i = 0; i < _embeddingBias.Length; i++)
-        {
-            float sum = 0;
-            for (int row = 0; row < _batch.Count; row++)
-                sum += gradient[((nint)row * stride) + i];
-            _embeddingBias.Update(i, sum, _step);
-        }
+            _embeddingBias.Update(i, sum[i], _step);
     }
 
     private void PackHidden()
@@ -405,6 +410,12 @@ internal sealed unsafe class TrainingCore : IDisposable
         float shift = Math.Max(before, max);
         _rowSum[row] = (before == shift ? _rowSum[row] : _rowSum[row] * Math.Exp(before - shift)) + VectorMath.SumExp(z, shift, _logitStride);
         _rowMax[row] = shift;
+        AddLabelLoss(row, z);
+    }
+
+    /// <summary>Adds the part of a row's loss that its own labels' logits contribute.</summary>
+    private void AddLabelLoss(int row, float* z)
+    {
         ReadOnlySpan<int> labels = _batch.Labels(row);
         foreach (int label in labels)
         {
@@ -440,13 +451,21 @@ internal sealed unsafe class TrainingCore : IDisposable
 
     private void SoftmaxGradient(int row, float* z)
     {
-        if (_applyOffsets)
-            Accumulate(row, z);
-        else
-            VectorMath.AddAndMax(z, _offsets.Items, _logitStride);
-        Remember(row, z);
         float scale = _rowScale[row];
-        VectorMath.ScaledExp(z, _rowMax[row], (float)(scale / _rowSum[row]), _logitStride);
+        if (_singlePass)
+        {
+            // One exponential serves the partition function and the probabilities.
+            _rowMax[row] = VectorMath.AddAndMax(z, _offsets.Items, _logitStride);
+            AddLabelLoss(row, z);
+            Remember(row, z);
+            _rowSum[row] = VectorMath.ExpAndSum(z, _rowMax[row], _logitStride);
+            VectorMath.Scale(z, (float)(scale / _rowSum[row]), _logitStride);
+        }
+        else
+        {
+            VectorMath.AddAndMax(z, _offsets.Items, _logitStride);
+            VectorMath.ScaledExp(z, _rowMax[row], (float)(scale / _rowSum[row]), _logitStride);
+        }
         ReadOnlySpan<int> labels = _batch.Labels(row);
         float target = scale / labels.Length;
         foreach (int label in labels)
@@ -469,18 +488,20 @@ internal sealed unsafe class TrainingCore : IDisposable
         best.Fill(-1);
         logits.Fill(float.NegativeInfinity);
         // Drawn labels carry the correction in their logits; it says nothing about rank.
-        float correction = _options.Loss == OutputLoss.Softmax ? MathF.Log(_active.DrawnWeight) : 0;
+        bool corrected = _options.Loss == OutputLoss.Softmax;
         int certain = _active.CertainCount;
         for (int j = 0; j < _chunkCount; j += VectorMath.Lanes)
         {
-            // Whole vectors first: hardly any holds a label that enters the list.
-            Vector512<float> v = Vector512.Load(z + j);
-            float threshold = logits[^1] + (j >= certain ? correction : 0);
-            if (Vector512.GreaterThanAll(Vector512.Create(threshold), v))
+            // Whole vectors first: hardly any holds a label that enters the list. A correction is never negative.
+            if (Vector512.GreaterThanAll(Vector512.Create(logits[^1]), Vector512.Load(z + j)))
                 continue;
             for (int i = j; i < Math.Min(j + VectorMath.Lanes, _chunkCount); i++)
             {
-                float logit = z[i] - (i >= certain ? correction : 0);
+                float logit = z[i];
+                if (logit <= logits[^1])
+                    continue;
+                if (corrected && i >= certain)
+                    logit -= MathF.Log(_lossWeights[i]);
                 int at = logits.Length;
                 for (; at > 0 && logit > logits[at - 1]; at--)
                 {
@@ -667,6 +688,7 @@ internal sealed unsafe class TrainingCore : IDisposable
 
     internal void Save(CheckpointWriter writer)
     {
+        writer.Write(_steps);
         _embedding.Save(writer);
         _embeddingBias.Save(writer);
         foreach (DenseLayer layer in _dense)
@@ -678,6 +700,7 @@ internal sealed unsafe class TrainingCore : IDisposable
 
     internal void Load(CheckpointReader reader)
     {
+        _steps = reader.Read<int>();
         _embedding.Load(reader);
         _embeddingBias.Load(reader);
         foreach (DenseLayer layer in _dense)
@@ -743,9 +766,9 @@ internal sealed unsafe class TrainingCore : IDisposable
         private NativeArray<float>? _forward;
         private NativeArray<float>? _backward;
 
-        internal AdamMatrix Matrix { get; } = new(outputs, inputs, momentum: true, rowSecondMoments);
+        internal AdamMatrix Matrix { get; } = new(outputs, inputs, momentum: true, rowSecondMoments, RowTime.Shared);
 
-        internal AdamVector Bias { get; } = new(outputs);
+        internal AdamVector Bias { get; } = new(outputs, RowTime.Shared);
 
         internal float* PackedForward => _forward!.Items;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using EdgeSlide.IO;
 
 namespace EdgeSlide.Training.Training;
 
@@ -42,9 +43,13 @@ internal sealed class TrainingLog : IDisposable
             kept.AddRange(lines.Skip(1).Where(line => line.Count(c => c == ',') == columns
                 && long.TryParse(line.Split(',')[1], NumberStyles.None, CultureInfo.InvariantCulture, out long step) && step <= resumedStep));
         }
-        _stream = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read);
-        foreach (string line in kept)
-            Append(line);
+        // In one move: a run that is killed here keeps its lines.
+        WholeFile.Write(path, file =>
+        {
+            foreach (string line in kept)
+                file.Write(Encoding.UTF8.GetBytes(line + "\n"));
+        });
+        _stream = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
     }
 
     internal void Write(TrainingLogLine line)

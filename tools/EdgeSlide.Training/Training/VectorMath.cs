@@ -88,6 +88,28 @@ internal static unsafe class VectorMath
         return Vector512.Sum(sum);
     }
 
+    /// <summary>z = exp(z - shift); returns the sum, the same as <see cref="SumExp"/>.</summary>
+    internal static float ExpAndSum(float* z, float shift, int length)
+    {
+        Vector512<float> sum = default;
+        Vector512<float> minus = Vector512.Create(shift);
+        for (int i = 0; i < length; i += Lanes)
+        {
+            Vector512<float> e = Exp(Vector512.Load(z + i) - minus);
+            Vector512.Store(e, z + i);
+            sum += e;
+        }
+        return Vector512.Sum(sum);
+    }
+
+    /// <summary>z *= factor.</summary>
+    internal static void Scale(float* z, float factor, int length)
+    {
+        Vector512<float> f = Vector512.Create(factor);
+        for (int i = 0; i < length; i += Lanes)
+            Vector512.Store(Vector512.Load(z + i) * f, z + i);
+    }
+
     /// <summary>z = exp(z - shift) * scale.</summary>
     internal static void ScaledExp(float* z, float shift, float scale, int length)
     {

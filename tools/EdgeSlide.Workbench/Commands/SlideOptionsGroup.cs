@@ -18,6 +18,9 @@ internal sealed class SlideOptionsGroup(SlideOptions defaults)
     private readonly Option<string> _sampling = DataOptions.Choice("--sampling", "vanilla: tables in random order; topk: most collisions; threshold: at least --threshold collisions.", "topk", "vanilla", "topk", "threshold");
     private readonly Option<int> _threshold = DataOptions.Value("--threshold", "Collisions that --sampling threshold asks for.", defaults.Threshold);
     private readonly Option<bool> _plain = new("--no-mips") { Description = "Hash weights as they are, without centring them and making them equally long." };
+    private readonly Option<double> _spare = DataOptions.Value("--spare", "Share of a hidden layer's neurons to evaluate beyond the active ones, of which the largest stay; 0 as in SLIDE.", defaults.Spare);
+    private readonly Option<double> _explore = DataOptions.Value("--explore", "Share of the evaluated neurons that votes draws at random in training.", defaults.Explore);
+    private readonly Option<double> _decay = DataOptions.Value("--vote-decay", "What is left of a bucket's votes after one more row.", defaults.VoteDecay);
     private readonly Option<int> _rebuild = DataOptions.Value("--rebuild", "Rows before the first rebuild of the tables.", defaults.RebuildRows);
     private readonly Option<double> _growth = DataOptions.Value("--rebuild-growth", "Each gap between rebuilds is this many times the last.", defaults.RebuildGrowth);
     private readonly Option<string> _optimizer = DataOptions.Choice("--optimizer", "The update rule.", "adam", "adam", "sgd");
@@ -40,7 +43,7 @@ internal sealed class SlideOptionsGroup(SlideOptions defaults)
     {
         foreach (Option option in new Option[]
         {
-            _hidden, _family, _k, _l, _range, _bucket, _policy, _sampling, _threshold, _plain, _rebuild, _growth, _optimizer, _rate, _epochs, _threads, _seed,
+            _hidden, _family, _k, _l, _range, _bucket, _policy, _sampling, _threshold, _plain, _spare, _explore, _decay, _rebuild, _growth, _optimizer, _rate, _epochs, _threads, _seed,
         })
         {
             command.Options.Add(option);
@@ -59,6 +62,9 @@ internal sealed class SlideOptionsGroup(SlideOptions defaults)
         Sampling = parsed.GetValue(_sampling) switch { "vanilla" => Sampling.Vanilla, "topk" => Sampling.TopK, _ => Sampling.HardThreshold },
         Threshold = parsed.GetValue(_threshold),
         Mips = !parsed.GetValue(_plain),
+        Spare = parsed.GetValue(_spare),
+        Explore = parsed.GetValue(_explore),
+        VoteDecay = parsed.GetValue(_decay),
         RebuildRows = parsed.GetValue(_rebuild),
         RebuildGrowth = parsed.GetValue(_growth),
         Optimizer = parsed.GetValue(_optimizer) == "sgd" ? Optimizer.Sgd : Optimizer.Adam,
@@ -67,6 +73,9 @@ internal sealed class SlideOptionsGroup(SlideOptions defaults)
         Threads = parsed.GetValue(_threads),
         Seed = (ulong)parsed.GetValue(_seed),
     };
+
+    /// <summary>Whether the command line names a learning rate.</summary>
+    public bool HasRate(ParseResult parsed) => parsed.GetResult(_rate) is { Implicit: false };
 
     /// <summary>A list of positive numbers, up to <paramref name="most"/>.</summary>
     public static double[] Numbers(ParseResult parsed, Option<string> option, double most)

@@ -35,8 +35,12 @@ internal static class TrainCommand
     private static readonly Option<string> Mode = DataOptions.Choice("--mode", "sampled updates the labels of each batch and sampled negatives, full all labels: the slow reference.", "sampled", "sampled", "full");
     private static readonly Option<string> Loss = DataOptions.Choice("--loss", "softmax: labels compete; sigmoid: each is a question by itself.", "softmax", "softmax", "sigmoid");
     private static readonly Option<float> Rate = DataOptions.Value("--learning-rate", "Adam's peak step size.", 5e-3f);
+    private static readonly Option<float> OutputRate = DataOptions.Value("--output-rate", "The output layer's step size as a multiple of --learning-rate.", 1f);
+    private static readonly Option<string> Decay = DataOptions.Choice("--decay", "How the learning rate falls to 0 over the run.", "linear", "none", "linear", "cosine");
+    private static readonly Option<float> WarmUp = DataOptions.Value("--warm-up", "Share of the run in which the learning rate rises from 0.", 0.02f);
     private static readonly Option<int> BatchSize = DataOptions.Value("--batch", "Rows per batch.", 512);
     private static readonly Option<int> Negatives = DataOptions.Value("--negatives", "Random negative labels per batch.", 1024);
+    private static readonly Option<float> NegativePower = DataOptions.Value("--negative-power", "Draw negatives in proportion to their label's frequency to this power, corrected; 0 draws uniformly.", 0.5f);
     private static readonly Option<int> TableNegatives = DataOptions.Value("--table-negatives", "Labels per row that hash tables of likely labels add.", 0);
     private static readonly Option<bool> WeightMoments = DataOptions.Value("--weight-moments", "Keep Adam's second moment per weight instead of per row: twice the optimizer's memory, sometimes better.", false);
     private static readonly Option<float> FeatureDropout = DataOptions.Value("--feature-dropout", "Share of input features left out at random.", 0.2f);
@@ -67,7 +71,7 @@ internal static class TrainCommand
         Data.AddTo(command);
         foreach (Option option in new Option[]
         {
-            NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, BatchSize, Negatives, TableNegatives,
+            NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, OutputRate, Decay, WarmUp, BatchSize, Negatives, NegativePower, TableNegatives,
             WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
             Log, EvaluateEvery, MemoryLimit,
         })
@@ -172,8 +176,12 @@ internal static class TrainCommand
             Mode = parsed.GetValue(Mode) == "full" ? OutputMode.Full : OutputMode.Sampled,
             Loss = parsed.GetValue(Loss) == "sigmoid" ? OutputLoss.Sigmoid : OutputLoss.Softmax,
             LearningRate = parsed.GetValue(Rate),
+            OutputRateScale = parsed.GetValue(OutputRate),
+            Decay = Enum.Parse<LearningRateDecay>(parsed.GetValue(Decay)!, ignoreCase: true),
+            WarmUp = parsed.GetValue(WarmUp),
             BatchSize = parsed.GetValue(BatchSize),
             RandomNegatives = parsed.GetValue(Negatives),
+            NegativePower = parsed.GetValue(NegativePower),
             TableNegatives = parsed.GetValue(TableNegatives),
             RowSecondMoments = !parsed.GetValue(WeightMoments),
             FeatureDropout = parsed.GetValue(FeatureDropout),

@@ -1,0 +1,132 @@
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Scale;
+using EdgeSlide.Training.Tests.Data;
+
+namespace EdgeSlide.Training.Tests.Scale;
+
+/// <summary>Generated wide models: planted answers, the same every time, tables within their share.</summary>
+public sealed class ScaleModelTests : IDisposable
+{
+    private static readonly ScaleOptions Small = new() { Labels = 5_000, Features = 2_000, RowFeatures = 40 };
+
+    private readonly TemporaryFiles _files = new();
+
+    public void Dispose() => _files.Dispose();
+
+    [Fact]
+    public void The_same_seed_gives_the_same_files_and_another_one_others()
+    {
+        foreach ((string name, ulong seed) in new[] { ("a", 1UL), ("b", 1UL), ("c", 2UL) })
+        {
+            ScaleModel.Write(_files.Path(name + ".eslide"), Small with { Seed = seed, Labels = 1500 });
+            ScaleModel.WriteQueries(_files.Path(name + ".txt"), 50, Small with { Seed = seed, Labels = 1500 });
+        }
+        foreach (string extension in new[] { ".eslide", ".txt" })
+        {
+            Assert.Equal(Bytes("a" + extension), Bytes("b" + extension));
+            Assert.NotEqual(Bytes("a" + extension), Bytes("c" + extension));
+        }
+    }
+
+    [Fact]
+    public void Hashing_finds_the_planted_label_at_least_as_often_as_the_dense_network()
+    {
+        string path = _files.Path("wide.eslide");
+        ScaleModel.Write(path, Small);
+        using EdgeSlideModel model = EdgeSlideModel.Open(path);
+        using Predictor predictor = model.CreatePredictor();
+        Assert.Equal((Small.Labels, Small.Features), (model.LabelCount, model.FeatureCount));
+        var right = new int[2];
+        var top = new Prediction[1];
+        const int Queries = 400;
+        for (int query = 0; query < Queries; query++)
+        {
+            int[] row = Query(query, out int label);
+            for (int mode = 0; mode < 2; mode++)
+            {
+                predictor.Mode = mode == 0 ? PredictionMode.Lsh : PredictionMode.Dense;
+                Assert.Equal(1, predictor.PredictSparse(row, [.. row.Select(_ => 1f)], top));
+                right[mode] += top[0].Label == label ? 1 : 0;
+                Assert.InRange(predictor.Cost.ActiveNeurons, 1, mode == 0 ? Small.Budget : Small.Labels);
+            }
+        }
+        // By chance it would be one in 5,000.
+        Assert.True(right[1] > 0.6 * Queries, $"dense finds {right[1]} of {Queries}");
+        Assert.InRange(right[0], right[1], Queries);
+    }
+
+    [Fact]
+    public void A_query_keeps_its_share_of_the_label_and_has_every_feature_once()
+    {
+        ScaleOptions options = Small with { Keep = 0.5 };
+        var prototypes = new Prototypes(options, new ZipfFeatures(options.Features, new(options.Seed)));
+        var row = new int[options.RowFeatures];
+        var own = new int[options.RowFeatures];
+        int kept = 0;
+        for (int query = 0; query < 500; query++)
+        {
+            prototypes.DrawQuery(query, row, out int label);
+            prototypes.Draw(label, own);
+            Assert.Equal(row.Length, row.Distinct().Count());
+            kept += row.Intersect(own).Count();
+        }
+        // 20,000 draws: five standard deviations are 0.018.
+        Assert.InRange(kept / (500.0 * row.Length), 0.48, 0.52);
+    }
+
+    [Fact]
+    public void Frequencies_follow_the_law_that_the_weights_state()
+    {
+        var features = new ZipfFeatures(1000, new(5));
+        var random = new Xoshiro256(6);
+        var counts = new int[1000];
+        const int Draws = 400_000;
+        for (int i = 0; i < Draws; i++)
+            counts[features.Draw(random)]++;
+        // A weight is 1 + log2((rank + 10) / 10), a probability proportional to 1 / (rank + 10).
+        double[] shares = [.. features.Weights.Select(w => Math.Pow(2, 1 - w))];
+        double total = shares.Sum(), distance = 0;
+        for (int i = 0; i < counts.Length; i++)
+        {
+            double expected = Draws * shares[i] / total;
+            distance += (counts[i] - expected) * (counts[i] - expected) / expected;
+        }
+        // Chi-squared with 999 degrees of freedom: mean 999, standard deviation 45.
+        Assert.InRange(distance, 999 - 5 * 45, 999 + 5 * 45);
+    }
+
+    [Theory]
+    [InlineData(670_091)]
+    [InlineData(3_000_000)]
+    public void The_tables_take_at_most_a_fifth_of_a_wide_model(int labels)
+    {
+        var options = new ScaleOptions { Labels = labels };
+        long tables = ((long)labels * options.KeysPerLabel + options.Features + 1) * sizeof(uint);
+        long rows = ((long)labels + options.Features) * ModelFormat.RowStride(options.Hidden) + labels * 8L + options.Features * 8L;
+        Assert.InRange(tables, 1, (tables + rows) / 5);
+    }
+
+    [Fact]
+    public void Impossible_shapes_are_refused_before_anything_is_written()
+    {
+        foreach (ScaleOptions options in new[]
+        {
+            Small with { Labels = 0 }, Small with { Labels = 16_777_216, Hidden = 256 }, Small with { RowFeatures = 1001 }, Small with { Keep = 0 },
+            Small with { KeysPerLabel = 41 }, Small with { Budget = 0 }, Small with { Noise = double.NaN },
+        })
+        {
+            Assert.Throws<ArgumentException>(() => ScaleModel.Write(_files.Path("none.eslide"), options));
+            Assert.Empty(Directory.GetFiles(_files.Folder));
+        }
+    }
+
+    private byte[] Bytes(string name) => File.ReadAllBytes(_files.Path(name));
+
+    private static int[] Query(int query, out int label)
+    {
+        var row = new int[Small.RowFeatures];
+        new Prototypes(Small, new ZipfFeatures(Small.Features, new(Small.Seed))).DrawQuery(query, row, out label);
+        return row;
+    }
+}

@@ -1,0 +1,51 @@
+using EdgeSlide.Training.Training;
+
+namespace EdgeSlide.Training.Tests.Training;
+
+public sealed unsafe class AdamMatrixTests
+{
+    private const int Columns = 16;
+
+    private readonly Powers _powers1 = new(0.9f), _powers2 = new(0.999f);
+
+    /// <summary>A row of shared time that is left alone ends where a row that gets gradients of 0 meanwhile ends.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_row_that_was_left_alone_catches_up(bool secondPerRow)
+    {
+        using AdamMatrix lazy = new(1, Columns, momentum: true, secondPerRow, RowTime.Shared);
+        using AdamMatrix eager = new(1, Columns, momentum: true, secondPerRow, RowTime.Shared);
+        using NativeArray<float> gradient = new(Columns), zero = new(Columns);
+        Random random = new(1);
+        for (int number = 1; number <= 400; number++)
+        {
+            bool touched = number % 7 == 1;
+            for (int i = 0; i < Columns; i++)
+                gradient[i] = random.NextSingle() - 0.3f;
+            if (touched)
+                lazy.Update(0, gradient.Items, Step(number));
+            eager.Update(0, touched ? gradient.Items : zero.Items, Step(number));
+        }
+        lazy.Update(0, zero.Items, Step(401));
+        eager.Update(0, zero.Items, Step(401));
+        for (int i = 0; i < Columns; i++)
+            Assert.Equal(eager.Weights[i], lazy.Weights[i], 0.02f * MathF.Abs(eager.Weights[i]));
+    }
+
+    [Fact]
+    public void A_row_of_its_own_time_does_not_age()
+    {
+        using AdamMatrix matrix = new(2, Columns, momentum: true, secondPerRow: true, RowTime.Own);
+        using NativeArray<float> gradient = new(Columns);
+        for (int i = 0; i < Columns; i++)
+            gradient[i] = i - 5;
+        matrix.Update(0, gradient.Items, Step(1));
+        matrix.Update(0, gradient.Items, Step(2));
+        matrix.Update(1, gradient.Items, Step(1));
+        matrix.Update(1, gradient.Items, Step(900));
+        Assert.Equal(new ReadOnlySpan<float>(matrix.Row(0), Columns), new ReadOnlySpan<float>(matrix.Row(1), Columns));
+    }
+
+    private AdamStep Step(int number) => new(0.01f, 0.9f, 0.999f, 1e-8f, 0, number, _powers1, _powers2);
+}

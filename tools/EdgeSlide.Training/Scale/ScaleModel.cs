@@ -1,0 +1,180 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using EdgeSlide.Features;
+using EdgeSlide.Hashing;
+using EdgeSlide.Kernels;
+using EdgeSlide.Layers;
+using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Tables;
+
+namespace EdgeSlide.Training.Scale;
+
+/// <summary>
+/// Writes device models of any width without training, to show what width costs. The answer is planted: every label has a
+/// prototype, a set of features; its output weights are the hidden vector of that prototype plus noise, so that the dense
+/// network really ranks the label first among all for most of its queries; and it stands in the buckets of its rarest
+/// features, as training on such queries would have put it there. Everything follows from the seed.
+/// </summary>
+internal static unsafe class ScaleModel
+{
+    private const int SampledLabels = 2048;
+
+    /// <summary>The logit of a label whose weights point exactly where the query does.</summary>
+    private const float LogitScale = 16f;
+
+    public static void Write(string path, ScaleOptions options, Action<string>? stage = null, CancellationToken cancel = default)
+    {
+        options.Validate();
+        stage?.Invoke("drawing features");
+        var random = new Xoshiro256(options.Seed);
+        var features = new ZipfFeatures(options.Features, random);
+        Featurizer featurizer = CreateFeaturizer(options, features);
+        int stride = ModelFormat.RowStride(options.Hidden);
+        byte[] inputRows = InputRows(options, stride, random);
+        float[] inputScales = new float[options.Features];
+        Array.Fill(inputScales, 1f / 127f);
+        var inputRecord = new LayerRecord
+        {
+            RowOrder = RowOrder.FeatureMajor,
+            Inputs = (uint)options.Features,
+            Outputs = (uint)options.Hidden,
+            Stride = (uint)stride,
+            Activation = LayerActivation.Relu,
+        };
+        var outputRecord = new LayerRecord
+        {
+            RowOrder = RowOrder.NeuronMajor,
+            Inputs = (uint)options.Hidden,
+            Outputs = (uint)options.Labels,
+            Stride = (uint)ModelFormat.RowStride(options.Hidden),
+            Activation = LayerActivation.Softmax,
+            HasSelector = 1,
+        };
+        var network = new NetworkHeader { LayerCount = 2, LabelCount = (uint)options.Labels };
+        float[] bias = new float[options.Hidden];
+
+        byte[] rows = new byte[(long)options.Labels * stride];
+        byte[] affine = new byte[(long)options.Labels * sizeof(NeuronAffine)];
+        var keys = new int[options.Labels * options.KeysPerLabel];
+        fixed (byte* inputPointer = inputRows)
+        fixed (float* scalePointer = inputScales, biasPointer = bias)
+        {
+            var input = new SparseInputLayer(new View<byte>(inputPointer, inputRows.Length), new View<float>(scalePointer, inputScales.Length),
+                new View<float>(biasPointer, bias.Length), inputRecord);
+            var labels = new LabelRows(options, features, featurizer, input);
+            labels.Sample(SampledLabels);
+            stage?.Invoke($"writing the rows of {options.Labels:N0} labels");
+            labels.Fill(rows, affine, keys, LogitScale, cancel);
+        }
+        stage?.Invoke("filling buckets");
+        (byte[] offsets, byte[] entries, float voteScale) = Buckets(keys, options);
+        var selector = new SelectorHeader { Budget = (uint)Math.Min(options.Budget, options.Labels), SourceCount = 1, VoteBlend = options.VoteBlend, Pays = 1 };
+        var source = new SourceRecord { Kind = SourceKind.Features, KeyCount = (uint)options.Features, Tables = 1, Weight = 1f, VoteScale = voteScale };
+
+        stage?.Invoke("writing the model");
+        ModelWriter.Write(path,
+        [
+            new SectionContent(SectionKind.Provenance, 0, 0, Provenance(options)),
+            new SectionContent(SectionKind.Network, 0, 0, ModelWriter.Record<NetworkHeader, LayerRecord>(in network, [inputRecord, outputRecord])),
+            .. featurizer.ToSections(),
+            new SectionContent(SectionKind.Weights, 0, 0, inputRows),
+            SectionContent.Of(SectionKind.Scales, 0, 0, inputScales),
+            SectionContent.Of(SectionKind.Bias, 0, 0, bias),
+            new SectionContent(SectionKind.Weights, 1, 0, rows),
+            new SectionContent(SectionKind.Scales, 1, 0, affine),
+            new SectionContent(SectionKind.Selector, 1, 0, ModelWriter.Record<SelectorHeader, SourceRecord>(in selector, [source])),
+            new SectionContent(SectionKind.BucketOffsets, 1, 0, offsets),
+            new SectionContent(SectionKind.BucketEntries, 1, 0, entries),
+        ]);
+    }
+
+    /// <summary>Writes queries with their labels in XC format.</summary>
+    public static void WriteQueries(string path, int count, ScaleOptions options)
+    {
+        options.Validate();
+        var prototypes = new Prototypes(options, new ZipfFeatures(options.Features, new Xoshiro256(options.Seed)));
+        var row = new int[options.RowFeatures];
+        const byte Space = (byte)' ', NewLine = (byte)'\n';
+        OutputFile.Write(path, output =>
+        {
+            output.Append(count).Append(Space).Append(options.Features).Append(Space).Append(options.Labels).Append(NewLine);
+            for (int query = 0; query < count; query++)
+            {
+                prototypes.DrawQuery(query, row, out int label);
+                output.Append(label);
+                foreach (int feature in row)
+                    output.Append(Space).Append(feature).Append(":1"u8);
+                output.Append(NewLine);
+            }
+        });
+    }
+
+    private static Featurizer CreateFeaturizer(ScaleOptions options, ZipfFeatures features) => Featurizer.Create(new FeaturizerRecord
+    {
+        Kind = FeaturizerKind.Sparse,
+        FeatureCount = (uint)options.Features,
+        Normalization = ValueNormalization.L2,
+    }, null, features.Weights);
+
+    /// <summary>Independent uniform weights: a random projection of the features.</summary>
+    private static byte[] InputRows(ScaleOptions options, int stride, Xoshiro256 random)
+    {
+        var rows = new byte[(long)options.Features * stride];
+        for (int feature = 0; feature < options.Features; feature++)
+        {
+            Span<byte> row = rows.AsSpan(feature * stride, options.Hidden);
+            for (int j = 0; j < row.Length; j++)
+                row[j] = (byte)(sbyte)(random.Below(255) - 127);
+        }
+        return rows;
+    }
+
+    /// <summary>
+    /// Labels by feature, ascending. A vote is the label's share in the bucket, damped as training damps it, times a half to
+    /// one by chance: no two labels of a feature were seen equally often.
+    /// </summary>
+    private static (byte[] Offsets, byte[] Entries, float VoteScale) Buckets(int[] keys, ScaleOptions options)
+    {
+        var offsetBytes = new byte[(options.Features + 1L) * sizeof(uint)];
+        var entryBytes = new byte[(long)keys.Length * sizeof(uint)];
+        Span<uint> offsets = MemoryMarshal.Cast<byte, uint>(offsetBytes.AsSpan()), entries = MemoryMarshal.Cast<byte, uint>(entryBytes.AsSpan());
+        foreach (int key in keys)
+            offsets[key + 1]++;
+        uint shortest = uint.MaxValue;
+        for (int f = 0; f < options.Features; f++)
+        {
+            if (offsets[f + 1] > 0)
+                shortest = Math.Min(shortest, offsets[f + 1]);
+            offsets[f + 1] += offsets[f];
+        }
+        float scale = 1f / (shortest + TableBuilder.Prior);
+        var next = offsets[..options.Features].ToArray();
+        for (int i = 0; i < keys.Length; i++)
+        {
+            int key = keys[i];
+            uint length = offsets[key + 1] - offsets[key];
+            float chance = 0.5f + (StableHash.Mix(options.Seed + (ulong)i * 0x9E3779B97F4A7C15) >> 40) * (0.5f / (1 << 24));
+            entries[(int)next[key]++] = BucketTable.Pack(i / options.KeysPerLabel, BucketTable.EncodeVote(chance / (length + TableBuilder.Prior), scale));
+        }
+        return (offsetBytes, entryBytes, scale);
+    }
+
+    private static byte[] Provenance(ScaleOptions options)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteString("tool", "edgeslide-workbench generate");
+            json.WriteString("data", "generated: planted answers, nothing was trained");
+            json.WriteNumber("seed", options.Seed);
+            json.WriteNumber("row_features", options.RowFeatures);
+            json.WriteNumber("kept_share", options.Keep);
+            json.WriteNumber("weight_noise", options.Noise);
+            json.WriteNumber("keys_per_label", options.KeysPerLabel);
+            json.WriteEndObject();
+        }
+        return stream.ToArray();
+    }
+}

@@ -1,0 +1,55 @@
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
+
+namespace EdgeSlide.Training.Tables;
+
+/// <summary>What each training row speaks for: its true labels and the network's best answers.</summary>
+internal static class RowVotes
+{
+    private const int ScoreBlock = 8192;
+
+    /// <summary>
+    /// What every row votes for. Asking the network costs a dense pass, so in a large set only evenly spread blocks of rows
+    /// ask it; the others vote for their true labels alone.
+    /// </summary>
+    public static WeightedRows Collect(DenseScorer scorer, Dataset train, int labels, SelectorOptions options, CancellationToken cancel)
+    {
+        int depth = Math.Min(options.VoteDepth, labels);
+        int blocks = (train.RowCount + ScoreBlock - 1) / ScoreBlock;
+        int asked = (int)Math.Min(blocks, (options.ScoredRows + (long)ScoreBlock - 1) / ScoreBlock);
+        var offsets = new long[train.RowCount + 1];
+        for (int row = 0; row < train.RowCount; row++)
+            offsets[row + 1] = offsets[row] + (IsAsked(row / ScoreBlock) ? depth : 0) + train.RowLabels(row).Length;
+        var ids = new int[offsets[^1]];
+        var weights = new float[offsets[^1]];
+        for (int block = 0; block < blocks; block++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            int first = block * ScoreBlock, count = Math.Min(ScoreBlock, train.RowCount - first);
+            TopLabels? top = IsAsked(block) ? scorer.Score(train, first, count, depth) : null;
+            for (int i = 0; i < count; i++)
+            {
+                long at = offsets[first + i];
+                ReadOnlySpan<int> ranked = top is null ? default : top.RowLabels(i);
+                float total = 0f;
+                for (int rank = 0; options.SoftVote > 0f && rank < ranked.Length && ranked[rank] >= 0; rank++)
+                    total += MathF.Exp(top!.RowLogits(i)[rank] - top.RowLogits(i)[0]);
+                for (int rank = 0; rank < ranked.Length; rank++, at++)
+                {
+                    ids[at] = Math.Max(0, ranked[rank]);
+                    weights[at] = ranked[rank] < 0 ? 0f
+                        : options.SoftVote > 0f ? options.SoftVote * MathF.Exp(top!.RowLogits(i)[rank] - top.RowLogits(i)[0]) / total
+                        : rank == 0 ? options.TopVote : options.NextVote;
+                }
+                foreach (int label in train.RowLabels(first + i))
+                {
+                    ids[at] = label;
+                    weights[at++] = options.TrueVote;
+                }
+            }
+        }
+        return new WeightedRows(offsets, ids, weights);
+
+        bool IsAsked(int block) => (long)(block + 1) * asked / blocks != (long)block * asked / blocks;
+    }
+}

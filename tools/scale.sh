@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Measures what width costs: generates models of growing width with planted answers and measures them with the device binary.
+#
+#   tools/scale.sh [OUTDIR] [LABELS...]
+#
+#   OUTDIR   receives the models, the queries and scale.json; default artifacts/scale
+#   LABELS   widths; default 30000 670091 3000000 (needs 1 GB of disk and 1.5 GB of memory)
+#
+#   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
+#   SCALE_QUERIES      queries measured in both modes, default 200; accuracy is on ten times as many for lsh
+#
+# scale.json is a list with one object per width: labels, p1_lsh, p1_dense, ns_lsh and ns_dense (medians, in turns within one
+# run), speedup, ns_lsh_alone (hashing alone, caches as it leaves them), active_neurons_mean, model_bytes, table_bytes, rss_lsh
+# and rss_dense (resident memory of a process that answers in this mode only). The task is made up: docs/performance.md, "Scale".
+set -euo pipefail
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; }
+case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=${1:-$root/artifacts/scale}
+[ $# -gt 0 ] && shift
+widths=("$@")
+[ ${#widths[@]} -gt 0 ] || widths=(30000 670091 3000000)
+queries=${SCALE_QUERIES:-200}
+for number in "$queries" "${widths[@]}"; do
+    case $number in '' | *[!0-9]* | 0*) echo "scale.sh: '$number' is not a number of labels or queries (see --help)" >&2; exit 2 ;; esac
+done
+
+mkdir -p "$out"
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo
+workbench() { dotnet run --no-build -c Release --project "$root/tools/EdgeSlide.Workbench" -- "$@"; }
+binary=${EDGESLIDE_BINARY:-}
+if [ -z "$binary" ]; then
+    case $(uname -m) in aarch64) rid=linux-arm64 ;; *) rid=linux-x64 ;; esac
+    framework=$(dotnet msbuild "$root/src/EdgeSlide.Cli" -getProperty:EdgeSlideAotFramework)
+    dotnet publish "$root/src/EdgeSlide.Cli" -c Release -f "$framework" -r "$rid" -o "$out/device" -v quiet --nologo
+    binary=$out/device/edgeslide
+fi
+
+# field FILE PATH: a number of the binary's one-line JSON; PATH is OBJECT.NAME or NAME.
+field() {
+    local text
+    text=$(tr -d '\n' < "$1")
+    case $2 in *.*) text=${text#*\"${2%%.*}\":\{} ;; esac
+    printf '%s' "$text" | sed -n "s/^[^]]*\"${2##*.}\":\([-0-9.eE+]*\).*/\1/p;t" | head -n 1
+}
+
+first=1
+: > "$out/scale.json.tmp"
+printf '[' >> "$out/scale.json.tmp"
+for labels in "${widths[@]}"; do
+    model=$out/scale-$labels.eslide data=$out/scale-$labels.txt
+    workbench generate "$model" --labels "$labels" --queries "$data" --query-count $((10 * queries))
+    "$binary" info "$model" --json > "$out/info.json"
+    "$binary" eval "$model" "$data" --no-verify --limit "$queries" --json > "$out/eval.json"
+    "$binary" bench "$model" "$data" --no-verify --queries "$queries" --rounds 3 --json > "$out/bench.json"
+    "$binary" bench "$model" "$data" --no-verify --queries $((10 * queries)) --mode lsh --json > "$out/lsh.json"
+    "$binary" bench "$model" "$data" --no-verify --queries 20 --rounds 1 --mode dense --json > "$out/dense.json"
+    [ $first = 1 ] || printf ',' >> "$out/scale.json.tmp"
+    first=0
+    printf '\n  {"labels":%s,"p1_lsh":%s,"p1_dense":%s,"ns_lsh":%s,"ns_dense":%s,"speedup":%s,"ns_lsh_alone":%s,"active_neurons_mean":%s,"model_bytes":%s,"table_bytes":%s,"rss_lsh":%s,"rss_dense":%s}' \
+        "$labels" "$(field "$out/eval.json" lsh.p1)" "$(field "$out/eval.json" dense.p1)" \
+        "$(field "$out/bench.json" lsh.median_ns)" "$(field "$out/bench.json" dense.median_ns)" "$(field "$out/bench.json" speedup)" \
+        "$(field "$out/lsh.json" lsh.median_ns)" "$(field "$out/lsh.json" lsh.active_neurons_mean)" \
+        "$(field "$out/info.json" model_bytes)" "$(field "$out/info.json" table_bytes)" \
+        "$(field "$out/lsh.json" resident_bytes)" "$(field "$out/dense.json" resident_bytes)" >> "$out/scale.json.tmp"
+done
+printf '\n]\n' >> "$out/scale.json.tmp"
+mv "$out/scale.json.tmp" "$out/scale.json"
+rm -f "$out/info.json" "$out/eval.json" "$out/bench.json" "$out/lsh.json" "$out/dense.json"
+cat "$out/scale.json"
