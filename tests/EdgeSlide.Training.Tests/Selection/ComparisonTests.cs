@@ -12,7 +12,7 @@ public sealed class ComparisonTests(SelectionFixture fixture)
         string[] methods =
         [
             "features:entries=8@16", "features:entries=8,trust=fit@16", "hidden:tables=8,bits=5,entries=16,probes=3@16", "planes:tables=4,bits=5,entries=16@16",
-            "tree:levels=2,branch=8,votes=soft@16", "weights:family=dwta,k=1,tables=10@16", "lss:tables=4,bits=4@16", "clusters:count=20,open=3@16", "head:labels=9@16",
+            "tree:levels=2,branch=8,votes=soft@16", "router:branch=8,votes=soft@16", "weights:family=dwta,k=1,tables=10@16", "lss:tables=4,bits=4@16", "clusters:count=20,open=3@16", "head:labels=9@16",
             "neighbours:rows=4@16", "features:entries=8+head:labels=9,weight=fit@16",
         ];
         using SelectionComparison comparison = fixture.Comparison();

@@ -41,7 +41,7 @@ internal sealed class KeyedBuckets : ICandidateSource
     {
         WeightedRows rowKeys = TrainingKeys(keys, evidence);
         if (homes is not null)
-            (rowKeys, votes) = (Append(rowKeys, homes), Append(votes, [.. Enumerable.Range(0, homes.Length)]));
+            (rowKeys, votes) = (rowKeys.WithOnes(homes), votes.WithOnes([.. Enumerable.Range(0, homes.Length)]));
         return new KeyedBuckets(keys, TableBuilder.Build(rowKeys, votes, keys.KeyCount, evidence.Neurons, entries, evidence.Cancel));
     }
 
@@ -58,15 +58,6 @@ internal sealed class KeyedBuckets : ICandidateSource
                 tally.Add((int)(_buckets.Entries[at] >> BucketTable.VoteBits), weights[i] * (weight * _values[_buckets.Entries[at] & 0xFF]));
         }
         tally.Operations += operations;
-    }
-
-    /// <summary>One more row per id, which holds that id with the weight 1.</summary>
-    private static WeightedRows Append(WeightedRows rows, int[] ids)
-    {
-        long end = rows.Offsets[^1];
-        var ones = new float[ids.Length];
-        Array.Fill(ones, 1f);
-        return new WeightedRows([.. rows.Offsets, .. ids.Select((_, i) => end + i + 1)], [.. rows.Ids, .. ids], [.. rows.Weights, .. ones]);
     }
 
     private static WeightedRows TrainingKeys(IKeyMaker maker, TrainingEvidence evidence)

@@ -29,7 +29,7 @@ internal static class SourceFactory
             case "router":
                 SelectorOptions routing = Tree(spec, evidence, 2, 32, 8) with { RouterEpochs = spec.Count("epochs", 3, 1, 100) };
                 (byte[] nodes, SourceRecord route, int[] leaves) = LabelTreeBuilder.Learn(evidence.Hidden, evidence.Width, Votes(), evidence.Network.Layers[^1].Weights, routing, evidence.Cancel);
-                return KeyedBuckets.Fill(new CentroidKeys(nodes, route, evidence.Width, spec.Count("filed", 4, 1, CentroidTree.MaxBeam)), evidence, Votes(), Entries(64), leaves);
+                return KeyedBuckets.Fill(new CentroidKeys(nodes, route, evidence.Width, spec.Count("filed", LabelTreeBuilder.Filed, 1, CentroidTree.MaxBeam)), evidence, Votes(), Entries(64), leaves);
             case "tree":
                 SelectorOptions options = Tree(spec, evidence, 3, 16, 4);
                 (byte[] section, SourceRecord record) = CentroidTreeBuilder.Learn(evidence.Network, evidence.Scorer, evidence.Rows, options, evidence.Cancel);

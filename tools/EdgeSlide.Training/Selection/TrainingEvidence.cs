@@ -11,6 +11,10 @@ namespace EdgeSlide.Training.Selection;
 /// </summary>
 internal sealed class TrainingEvidence : IDisposable
 {
+    /// <summary>What a row shares out by softmax, and among how many answers, where it does not vote by rank.</summary>
+    public const float SoftVote = 4f;
+    public const int SoftDepth = 32;
+
     private readonly Lazy<WeightedRows> _votes;
     private readonly Lazy<WeightedRows> _softVotes;
     private readonly Lazy<float[]> _hidden;
@@ -20,7 +24,7 @@ internal sealed class TrainingEvidence : IDisposable
         (Network, Rows, Options, Cancel) = (network, rows, options, cancel);
         Scorer = new DenseScorer(network);
         _votes = new(() => RowVotes.Collect(Scorer, rows, network.OutputCount, options, cancel));
-        _softVotes = new(() => RowVotes.Collect(Scorer, rows, network.OutputCount, options with { VoteDepth = 32, SoftVote = 4f }, cancel));
+        _softVotes = new(() => RowVotes.Collect(Scorer, rows, network.OutputCount, options with { VoteDepth = SoftDepth, SoftVote = SoftVote }, cancel));
         _hidden = new(() =>
         {
             var all = new float[checked(rows.RowCount * Width)];

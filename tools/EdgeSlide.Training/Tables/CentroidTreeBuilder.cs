@@ -29,15 +29,26 @@ internal static class CentroidTreeBuilder
     public static unsafe ExportedSource Build(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, SelectorOptions options, CancellationToken cancel)
     {
         int width = network.Layers[^1].Inputs;
-        (byte[] section, SourceRecord query) = Learn(network, scorer, train, options, cancel);
-        int nodes = (int)query.KeyCount;
-        // A training row opens the nodes of its nearest path only; what lies beside it is the query's business.
-        SourceRecord record = query with { Rounds = 1 };
-        int levels = options.CentroidLevels;
+        byte[] section;
+        SourceRecord query;
+        int[]? homes = null;
+        if (options.LabelTree)
+            (section, query, homes) = LabelTreeBuilder.Learn(network, scorer, train, votes, options, cancel);
+        else
+            (section, query) = Learn(network, scorer, train, options, cancel);
+        int nodes = (int)query.KeyCount, levels = options.CentroidLevels;
+        // Clusters: a training row opens the nodes of its nearest path only; what lies beside it is the query's business. A label
+        // tree is sure of no single path, so rows are filed as queries look.
+        int filed = options.LabelTree ? Math.Min(LabelTreeBuilder.Filed, options.CentroidBeam) : 1;
+        SourceRecord record = query with { Rounds = (uint)filed };
+        int perRow = 0;
+        for (int level = 0, open = 1; level < levels; level++)
+            perRow += open = Math.Min(filed, open * options.CentroidBranch);
         var offsets = new long[train.RowCount + 1];
         for (int row = 0; row < train.RowCount; row++)
-            offsets[row + 1] = offsets[row] + levels;
+            offsets[row + 1] = offsets[row] + perRow;
         var keys = new int[offsets[^1]];
+        var shares = new float[keys.Length];
         fixed (byte* pointer = section)
         {
             var tree = new CentroidTree(new View<byte>(pointer, section.Length), in record, width);
@@ -52,20 +63,24 @@ internal static class CentroidTreeBuilder
                     int stride = ModelFormat.RowStride(width);
                     using var x = new NativeBuffer<float>(stride);
                     using var q = new NativeBuffer<sbyte>(stride);
-                    float* weights = stackalloc float[CentroidTree.MaxLevels];
-                    int* opened = stackalloc int[CentroidTree.MaxLevels];
                     for (int i = block * 256; i < Math.Min(count, (block + 1) * 256); i++)
                     {
                         hidden.AsSpan(i * width, width).CopyTo(x.Span);
-                        tree.Keys<Vector128Kernel>(q.Pointer, FloatKernels.Quantize(x.Pointer, q.Pointer, stride), opened, weights);
-                        new ReadOnlySpan<int>(opened, levels).CopyTo(keys.AsSpan((start + i) * levels));
+                        fixed (int* opened = &keys[(start + i) * (long)perRow])
+                        {
+                            fixed (float* weights = &shares[(start + i) * (long)perRow])
+                                tree.Keys<Vector128Kernel>(q.Pointer, FloatKernels.Quantize(x.Pointer, q.Pointer, stride), opened, weights);
+                        }
                     }
                 });
             }
         }
-        var ones = new float[keys.Length];
-        Array.Fill(ones, 1f);
-        FrozenBuckets buckets = TableBuilder.Build(new WeightedRows(offsets, keys, ones), votes, nodes, network.OutputCount, options.CentroidBucketSize, cancel);
+        if (!options.LabelTree)
+            Array.Fill(shares, 1f);
+        var rows = new WeightedRows(offsets, keys, shares);
+        if (homes is not null)
+            (rows, votes) = (rows.WithOnes(homes), votes.WithOnes([.. Enumerable.Range(0, homes.Length)]));
+        FrozenBuckets buckets = TableBuilder.Build(rows, votes, nodes, network.OutputCount, options.CentroidBucketSize, cancel);
         return new ExportedSource(query, buckets, null, section);
     }
 

@@ -1,5 +1,8 @@
 using EdgeSlide.Hashing;
 using EdgeSlide.Model;
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Selection;
 
 namespace EdgeSlide.Training.Tables;
@@ -16,6 +19,26 @@ internal static class LabelTreeBuilder
 
     /// <summary>A part may hold this many times its even share.</summary>
     private const float Slack = 1.25f;
+
+    /// <summary>Nodes of a level that a training row is filed under.</summary>
+    public const int Filed = 4;
+
+    /// <summary>Rows that the tree is learned from, at most.</summary>
+    private const int MostRows = 1_000_000;
+
+    /// <summary>Learns a tree from the training rows, evenly spread ones if there are very many.</summary>
+    public static (byte[] Section, SourceRecord Record, int[] Leaves) Learn(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, SelectorOptions options, CancellationToken cancel)
+    {
+        int width = network.Layers[^1].Inputs, used = (int)Math.Min(Math.Min(MostRows, train.RowCount), int.MaxValue / 2L / width);
+        if (used < train.RowCount)
+        {
+            int[] some = [.. Enumerable.Range(0, used).Select(i => (int)((long)i * train.RowCount / used))];
+            (train, votes) = (train.Take(some), votes.Take(some));
+        }
+        var hidden = new float[used * width];
+        scorer.Hidden(train, 0, used, hidden);
+        return Learn(hidden, width, votes, network.Layers[^1].Weights, options, cancel);
+    }
 
     /// <param name="hidden">[rows x width] the output layer's inputs.</param>
     /// <param name="votes">What each row speaks for.</param>

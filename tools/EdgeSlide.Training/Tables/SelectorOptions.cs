@@ -32,6 +32,9 @@ internal sealed record SelectorOptions
     /// <summary>Entries kept per node.</summary>
     public int CentroidBucketSize { get; init; } = 256;
 
+    /// <summary>The tree is a label tree with learned routing, not one of cluster centres.</summary>
+    public bool LabelTree { get; init; }
+
     /// <summary>Passes over the training rows by which the nodes of a label tree learn.</summary>
     public int RouterEpochs { get; init; } = 3;
 
@@ -70,6 +73,7 @@ internal sealed record SelectorOptions
         Require(CentroidTree.NodeCount(CentroidBranch, CentroidLevels) >= 0, $"a centroid tree has at most {CentroidTree.MaxNodes} nodes");
         Require(CentroidBucketSize is >= 1 and <= 4096, "the bucket size of centroids must be 1 to 4096");
         Require(FeatureBuckets || HiddenTables > 0 || CentroidLevels > 0, "a selector needs feature buckets, hidden tables or a centroid tree");
+        Require(RouterEpochs is >= 1 and <= 100, "a label tree learns in 1 to 100 passes");
         Require(VoteBlend is null or (>= 0f and <= 1000f), "the vote blend must be 0 to 1000");
         Require(VoteDepth is >= 1 and <= 256, "a row votes for 1 to 256 of the network's answers");
         Require(SoftVote >= 0f, "votes must not be negative");

@@ -8,6 +8,31 @@ namespace EdgeSlide.Training.Tables;
 internal sealed record WeightedRows(long[] Offsets, int[] Ids, float[] Weights)
 {
     public int RowCount => Offsets.Length - 1;
+
+    /// <summary>Some of the rows, in the given order.</summary>
+    public WeightedRows Take(IReadOnlyList<int> rows)
+    {
+        var offsets = new long[rows.Count + 1];
+        for (int i = 0; i < rows.Count; i++)
+            offsets[i + 1] = offsets[i] + Offsets[rows[i] + 1] - Offsets[rows[i]];
+        var ids = new int[offsets[^1]];
+        var weights = new float[offsets[^1]];
+        for (int i = 0; i < rows.Count; i++)
+        {
+            Array.Copy(Ids, Offsets[rows[i]], ids, offsets[i], offsets[i + 1] - offsets[i]);
+            Array.Copy(Weights, Offsets[rows[i]], weights, offsets[i], offsets[i + 1] - offsets[i]);
+        }
+        return new WeightedRows(offsets, ids, weights);
+    }
+
+    /// <summary>With one more row per id, which holds that id with the weight 1.</summary>
+    public WeightedRows WithOnes(int[] ids)
+    {
+        long end = Offsets[^1];
+        var ones = new float[ids.Length];
+        Array.Fill(ones, 1f);
+        return new WeightedRows([.. Offsets, .. ids.Select((_, i) => end + i + 1)], [.. Ids, .. ids], [.. Weights, .. ones]);
+    }
 }
 
 /// <summary>Buckets ready to be stored: see BOFF and BENT in docs/model-format.md.</summary>

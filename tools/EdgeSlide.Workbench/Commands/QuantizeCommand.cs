@@ -6,6 +6,7 @@ using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Quantization;
+using EdgeSlide.Training.Selection;
 using EdgeSlide.Training.Tables;
 using EdgeSlide.Workbench.Console;
 using Spectre.Console;
@@ -30,6 +31,7 @@ internal static class QuantizeCommand
     private static readonly Option<int> CentroidBranch = DataOptions.Value("--centroid-branch", "Children of each of its nodes.", 16);
     private static readonly Option<int> CentroidBeam = DataOptions.Value("--centroid-beam", "Nodes that a query follows in each level.", 4);
     private static readonly Option<int> CentroidBucketSize = DataOptions.Value("--centroid-bucket-size", "Neurons kept per node.", 256);
+    private static readonly Option<bool> LabelTree = new("--label-tree") { Description = "Make that tree a label tree, whose nodes are trained to be found by queries for the labels below them: for wide layers without features and with nearly uniform labels. Unless told otherwise 2 levels of 64, beam 16, 64 neurons a node." };
     private static readonly Option<bool> HideFeatures = new("--hide-features") { Description = "Make a model that takes the network's last hidden vector as its dense input, to measure selection without features." };
     private static readonly Option<float?> Blend = new("--vote-blend") { Description = "Add this times log2 of the votes to each logit; by default searched on held-out rows." };
     private static readonly Option<float> TopVote = DataOptions.Value("--top-vote", "A training row's vote for the network's first answer.", 1f);
@@ -53,7 +55,7 @@ internal static class QuantizeCommand
             NetworkFile, Train, Validation, HoldOut, Out,
         };
         Data.AddTo(command);
-        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows, Reorder })
+        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, LabelTree, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows, Reorder })
             command.Options.Add(option);
         command.SetAction(Run);
         return command;
@@ -79,16 +81,21 @@ internal static class QuantizeCommand
         bool hide = parsed.GetValue(HideFeatures);
         bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
         int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);
+        bool labelTree = parsed.GetValue(LabelTree);
+        int Tree(Option<int> option, int ofLabels) => labelTree && (parsed.GetResult(option) is null or { Implicit: true }) ? ofLabels : parsed.GetValue(option);
         var options = new SelectorOptions
         {
+            LabelTree = labelTree,
+            SoftVote = labelTree ? TrainingEvidence.SoftVote : 0f,
+            VoteDepth = labelTree ? TrainingEvidence.SoftDepth : 10,
             Budget = parsed.GetValue(Budget),
             BucketSize = parsed.GetValue(BucketSize),
             FeatureBuckets = !dense && !parsed.GetValue(NoFeatureBuckets),
             HiddenTables = hiddenTables,
-            CentroidLevels = dense && hiddenTables == 0 && centroidLevels == 0 ? 3 : centroidLevels,
-            CentroidBranch = parsed.GetValue(CentroidBranch),
-            CentroidBeam = parsed.GetValue(CentroidBeam),
-            CentroidBucketSize = parsed.GetValue(CentroidBucketSize),
+            CentroidLevels = labelTree ? Tree(CentroidLevels, 2) : dense && hiddenTables == 0 && centroidLevels == 0 ? 3 : centroidLevels,
+            CentroidBranch = Tree(CentroidBranch, 64),
+            CentroidBeam = Tree(CentroidBeam, 16),
+            CentroidBucketSize = Tree(CentroidBucketSize, 64),
             HiddenBits = parsed.GetValue(HiddenBits),
             VoteBlend = parsed.GetValue(Blend),
             TopVote = parsed.GetValue(TopVote),
