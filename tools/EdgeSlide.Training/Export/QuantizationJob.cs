@@ -37,10 +37,11 @@ internal sealed record QuantizationReport(
     /// <summary>Of the output layer.</summary>
     public WeightFormat Format { get; init; }
 
-    /// <summary>What another order of the neurons changed, if that was asked for.</summary>
-    public ReorderReport? Reordered { get; init; }
     /// <summary>The number of output neurons at which the dense network would take as long as hashing, on this machine.</summary>
     public int BreakEvenWidth { get; init; }
+
+    /// <summary>What another order of the neurons changed, if that was asked for.</summary>
+    public ReorderReport? Reordered { get; init; }
 
     /// <summary>The same in other weight formats, if that was asked for.</summary>
     public IReadOnlyList<RowComparison> Rows { get; init; } = [];
