@@ -16,7 +16,20 @@ namespace EdgeSlide.Training.Export;
 internal sealed record ExportedSource(SourceRecord Record, FrozenBuckets Buckets, float[]? Planes, byte[]? Tree = null);
 
 /// <summary>The selection settings and sources of one layer.</summary>
-internal sealed record ExportedSelector(int Layer, int Budget, float VoteBlend, bool Pays, IReadOnlyList<ExportedSource> Sources);
+internal sealed record ExportedSelector(int Layer, int Budget, float VoteBlend, bool Pays, IReadOnlyList<ExportedSource> Sources)
+{
+    /// <summary>The same selector for neurons in another order.</summary>
+    /// <param name="order">[neurons] which of the old neurons each is.</param>
+    public ExportedSelector Reordered(int[] order)
+    {
+        var places = new uint[order.Length];
+        for (int place = 0; place < order.Length; place++)
+            places[order[place]] = (uint)place;
+        return this with { Sources = [.. Sources.Select(source => source with { Buckets = source.Buckets with { Entries = Array.ConvertAll(source.Buckets.Entries, Moved) } })] };
+
+        uint Moved(uint entry) => places[entry >> BucketTable.VoteBits] << BucketTable.VoteBits | entry & ((1u << BucketTable.VoteBits) - 1);
+    }
+}
 
 /// <summary>The stored form of a network: what the export writes, kept so that selectors can change without quantizing again.</summary>
 internal sealed class QuantizedNetwork

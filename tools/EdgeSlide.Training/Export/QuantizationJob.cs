@@ -23,6 +23,9 @@ internal sealed record Accuracy(double P1, double P3, double P5, double Ndcg5, d
 /// <param name="Missed">True if the wanted share is out of reach because offsets and hash parameters alone take more.</param>
 internal sealed record TableReport(long BytesBefore, long Bytes, Accuracy? Before, bool Missed);
 
+/// <summary>What queries touch with the neurons in their old order and in the new one.</summary>
+internal sealed record ReorderReport(PlacesTouched Before, PlacesTouched After);
+
 /// <summary>What a quantization did, for people and for the provenance.</summary>
 /// <param name="Layers">Size and error per layer.</param>
 /// <param name="VoteBlend">The blend that was given or found.</param>
@@ -33,6 +36,9 @@ internal sealed record QuantizationReport(
 {
     /// <summary>Of the output layer.</summary>
     public WeightFormat Format { get; init; }
+
+    /// <summary>What another order of the neurons changed, if that was asked for.</summary>
+    public ReorderReport? Reordered { get; init; }
 
     /// <summary>The same in other weight formats, if that was asked for.</summary>
     public IReadOnlyList<RowComparison> Rows { get; init; } = [];
@@ -56,6 +62,17 @@ internal static class QuantizationJob
         var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense, storage);
         stage?.Invoke("building tables from the network's answers on the training rows");
         ExportedSelector selector = SelectorBuilder.Build(model.Network, train, options, cancel);
+        ReorderReport? reordered = null;
+        if (storage.Reorder)
+        {
+            stage?.Invoke("making neurons neighbours that are wanted together");
+            int rowBytes = quantized.Layers[^1].Stride;
+            Dataset queries = held is { RowCount: > 0 } ? held : train;
+            PlacesTouched before = PlacesTouched.Measure(selector, queries, rowBytes);
+            int[] order = NeuronOrder.Of(selector, model.Network.OutputCount, cancel);
+            (quantized, selector) = (quantized.Reordered(order), selector.Reordered(order));
+            reordered = new ReorderReport(before, PlacesTouched.Measure(selector, queries, rowBytes));
+        }
         IReadOnlyList<string>? labels = model.HasLabelNames ? model.Labels : null;
         void Write(QuantizationReport? report) =>
             ModelExporter.Write(path, quantized, model.Featurizer, [selector], labels, Provenance(model, options, report), report?.Calibration);
@@ -74,6 +91,7 @@ internal static class QuantizationJob
             selector = selector with { VoteBlend = ChooseBlend(path, held) };
         cancel.ThrowIfCancellationRequested();
         QuantizationReport report = Measure(path, model, quantized, selector, tables, train, held);
+        report = report with { Reordered = reordered };
         selector = selector with { Pays = report.Pays };
         if (held is { RowCount: > 0 } && model.Network.Layers[^1].Activation == Activation.Softmax)
         {
@@ -87,7 +105,7 @@ internal static class QuantizationJob
         if (storage.CompareRows && held is { RowCount: > 0 })
         {
             stage?.Invoke("measuring other weight formats");
-            IReadOnlyList<RowComparison> rows = RowComparison.Measure(model, whole with { VoteBlend = selector.VoteBlend }, storage, train, held, path + ".rows", cancel);
+            IReadOnlyList<RowComparison> rows = RowComparison.Measure(model, whole with { VoteBlend = selector.VoteBlend }, quantized.LabelMap, storage, train, held, path + ".rows", cancel);
             report = report with { Rows = rows };
         }
         return report with { ModelBytes = new FileInfo(path).Length };

@@ -14,8 +14,9 @@ internal sealed record RowComparison(WeightFormat InputRows, WeightFormat Rows, 
     private const int Most = 10_000;
 
     /// <summary>Writes the model in every pair of formats and measures each on held-out rows.</summary>
+    /// <param name="order">[labels] the label of each output neuron, if the selector goes by another order.</param>
     /// <param name="path">Where a file may stand for a while.</param>
-    public static IReadOnlyList<RowComparison> Measure(TrainedModel model, ExportedSelector selector, StorageOptions storage, Dataset train, Dataset held, string path, CancellationToken cancel)
+    public static IReadOnlyList<RowComparison> Measure(TrainedModel model, ExportedSelector selector, int[]? order, StorageOptions storage, Dataset train, Dataset held, string path, CancellationToken cancel)
     {
         bool sparse = model.Featurizer.Kind != FeaturizerKind.Dense;
         float[] propensity = LabelFrequencies.Of(train).InversePropensities();
@@ -28,6 +29,7 @@ internal sealed record RowComparison(WeightFormat InputRows, WeightFormat Rows, 
                 {
                     cancel.ThrowIfCancellationRequested();
                     var quantized = QuantizedNetwork.From(model.Network, !sparse, storage with { InputRows = input, Rows = rows });
+                    quantized = order is null ? quantized : quantized.Reordered(order);
                     ModelExporter.Write(path, quantized, model.Featurizer, [selector], null, "{}"u8.ToArray());
                     ExportedSelector limited = TablePruner.LimitShare(path, selector, storage.TableShare).Selector;
                     if (limited != selector)

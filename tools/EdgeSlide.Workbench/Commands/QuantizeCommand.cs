@@ -38,6 +38,7 @@ internal static class QuantizeCommand
     private static readonly Option<double> TableShare = DataOptions.Value("--table-share", "The most that the tables may take of the file: the entries that add least to the votes are dropped until they fit. 0 for no limit.", 0.2);
     private static readonly Option<string> Rows = Format("--rows", "How the output layer's weights are stored: int8, int4 (half the bytes) or fp16 (twice the bytes).");
     private static readonly Option<string> InputRows = Format("--input-rows", "How the weights of a first layer with sparse input are stored: int8, int4 or fp16.");
+    private static readonly Option<bool> Reorder = new("--reorder") { Description = "Make output neurons neighbours in memory that queries want together; answers stay the same labels. Prints what queries touch before and after." };
     private static readonly Option<bool> CompareRows = new("--compare-rows") { Description = "Print accuracy, size and speed with every pair of these formats, on at most 10,000 held-out rows." };
 
     public static Command Create()
@@ -52,7 +53,7 @@ internal static class QuantizeCommand
             NetworkFile, Train, Validation, HoldOut, Out,
         };
         Data.AddTo(command);
-        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows })
+        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows, Reorder })
             command.Options.Add(option);
         command.SetAction(Run);
         return command;
@@ -100,6 +101,7 @@ internal static class QuantizeCommand
             Rows = Enum.Parse<WeightFormat>(parsed.GetValue(Rows)!, ignoreCase: true),
             InputRows = Enum.Parse<WeightFormat>(parsed.GetValue(InputRows)!, ignoreCase: true),
             CompareRows = parsed.GetValue(CompareRows),
+            Reorder = parsed.GetValue(Reorder),
         };
         Dataset rows = Featurize(model, train);
         Dataset? heldRows = held is null ? null : Featurize(model, held);
@@ -150,6 +152,13 @@ internal static class QuantizeCommand
         if (report.Calibration is { } calibration)
             Screen.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"probabilities: {calibration.Neurons.Length} sampled neurons estimate the softmax's sum to {calibration.LogPartitionError:F3} (ln; the candidates alone miss {calibration.LogPartitionErrorWithout:F3}); calibration error on held-out rows {calibration.EceLsh:F4} with hashing, {calibration.EceDense:F4} densely"));
         Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}");
+        if (report.Reordered is { } order)
+        {
+            Table places = new Table().Border(TableBorder.Simple).AddColumns("touched per query", "lines of votes", "pages of votes", "lines of scales", "lines of rows", "pages of rows");
+            foreach ((string name, PlacesTouched p) in new[] { ("neurons as labels", order.Before), ("neurons reordered", order.After) })
+                places.AddRow(name, $"{p.VoteLines:F1}", $"{p.VotePages:F1}", $"{p.ScaleLines:F1}", $"{p.RowLines:F1}", $"{p.RowPages:F1}");
+            Screen.Output.Write(places);
+        }
         TableReport tables = report.Tables;
         Screen.Output.WriteLine($"tables {tables.Bytes:N0} bytes, {(double)tables.Bytes / report.ModelBytes:P1} of the file"
             + (tables.Bytes < tables.BytesBefore ? $"; {tables.BytesBefore:N0} bytes before the entries that add least to the votes were dropped" : "")
