@@ -87,13 +87,12 @@ mkdir -p "$rows"
 
 spread() { # FILE ROWS HEADER-LINES: evenly spread lines
     local all
-    all=$(($("${read_lines[@]}" "$1" | wc -l) - $3))
-    "${read_lines[@]}" "$1" | awk -v want="$2" -v all="$all" -v header="$3" \
+    all=$(($(zcat -f "$1" | wc -l) - $3))
+    zcat -f "$1" | awk -v want="$2" -v all="$all" -v header="$3" \
         'NR <= header { if (header && want < all) $1 = want; print; next } all <= want || int((NR - header) * want / all) > kept { kept++; print }'
 }
 to_file() { "$@" >"$made"; }
 split_rows() { workbench data split "$1" "$made" "$work/held.xc.txt" --fraction 0.1; }
-read_lines=(cat)
 case $name in
 debian)
     make_debian() { workbench data make "$work/corpus" --source debian >&2 && touch "$made"; }
@@ -101,12 +100,12 @@ debian)
     train_rows=$work/corpus/train.tsv held_rows=$work/corpus/valid.tsv test_source=$work/corpus/test.tsv test_file=$work/test.tsv header=0
     ;;
 yso-finna-en | wikitext-2)
-    train_rows=$train_file held_rows=${train_file/\/train./\/valid.} test_source=$test_file header=0 read_lines=(zcat)
+    train_rows=$train_file held_rows=${train_file/\/train./\/valid.} test_source=$test_file header=0
     [ "$name" = wikitext-2 ] && test_file=$work/test.txt || test_file=$work/test.tsv
     ;;
 *)
     make_file "$work/train.xc.txt" "$train_file" -- split_rows "$train_file"
-    train_rows=$work/train.xc.txt held_rows=$work/held.xc.txt test_source=$test_file test_file=$work/test.xc.txt header=1 read_lines=(zcat)
+    train_rows=$work/train.xc.txt held_rows=$work/held.xc.txt test_source=$test_file test_file=$work/test.xc.txt header=1
     ;;
 esac
 # A line of running text is a paragraph of many rows.
@@ -132,7 +131,7 @@ measure() { # OUTPUT COMMAND...
         fi
         sleep 0.2
     done
-    wait "$pid" || status=$?
+    { wait "$pid" || status=$?; } 2>/dev/null
     wall=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
     [ "$status" -eq 0 ] || [ -n "$stopped" ]
 }
@@ -154,7 +153,7 @@ edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
     shift 3
     say "$trainer: $epochs epochs"
     # Eight points of the curve to an epoch; evaluations are not counted as training.
-    batches=$(($("${read_lines[@]}" "$train_rows" | wc -l) / 512 + 1))
+    batches=$(($(zcat -f "$train_rows" | wc -l) / 512 + 1))
     every=$((batches / 8 + 1))
     [ "$name" != wikitext-2 ] || every=500
     rm -f "$work/$file.csv" "$work/$file.esnet"
