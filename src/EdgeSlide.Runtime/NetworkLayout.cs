@@ -17,7 +17,15 @@ internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[
     public int VectorLength => Math.Max(MaxHiddenWidth, SimHash.PaddedDimensions(MaxHiddenWidth));
 
     /// <summary>The most neurons that any layer's selector elects.</summary>
-    public int MaxBudget { get; } = Layers.Max(layer => layer.Selector?.Budget ?? 0);
+    public int MaxBudget { get; } = LargestBudget(Layers);
+
+    private static int LargestBudget(NeuronLayer[] layers)
+    {
+        int budget = 0;
+        foreach (NeuronLayer layer in layers)
+            budget = Math.Max(budget, layer.Selector?.Budget ?? 0);
+        return budget;
+    }
 
     private static int WidestHidden(SparseInputLayer? sparseInput, NeuronLayer[] layers)
     {
