@@ -21,27 +21,29 @@ out=${2:-$root/artifacts/reproduce}
 data=${EDGESLIDE_DATA:-$root/../shared/data}/$name
 
 train=() quantize=() read=()
+# Recipes were found before moments aged and negatives followed frequency; their learning rates go with that.
+before=(--age-moments false --negative-power 0)
 case $name in
 yso-finna-en)
     files=(train.tsv.gz valid.tsv.gz test.tsv.gz)
     read=(--labels "$data/labels.tsv.gz")
-    train=(--validation "$data/valid.tsv.gz" --min-count 3 --idf true --epochs 8 --learning-rate 0.004 --feature-dropout 0.2 --negatives 2048 --label-power 1)
+    train=("${before[@]}" --validation "$data/valid.tsv.gz" --min-count 3 --idf true --epochs 8 --learning-rate 0.004 --feature-dropout 0.2 --negatives 2048 --label-power 1)
     quantize=(--validation "$data/valid.tsv.gz" --min-count 3 --bucket-size 8)
     ;;
 wikitext-2)
     files=(train.txt.gz valid.txt.gz test.txt.gz vocab.txt.gz)
     read=(--format tokens --labels "$data/vocab.txt.gz")
-    train=(--validation "$data/valid.txt.gz" --transform binary --epochs 3 --learning-rate 0.002 --feature-dropout 0 --negatives 2048)
+    train=("${before[@]}" --validation "$data/valid.txt.gz" --transform binary --epochs 3 --learning-rate 0.002 --feature-dropout 0 --negatives 2048)
     quantize=(--validation "$data/valid.txt.gz" --bucket-size 16 --top-vote 2 --next-vote 0.7 --true-vote 1)
     ;;
 citeulike-t)
     files=(train.xc.txt.gz test.xc.txt.gz)
-    train=(--hold-out 0 --transform log1p --idf true --epochs 20 --learning-rate 0.01 --feature-dropout 0 --negatives 4096 --label-power 1)
+    train=("${before[@]}" --hold-out 0 --transform log1p --idf true --epochs 20 --learning-rate 0.01 --feature-dropout 0 --negatives 4096 --label-power 1)
     quantize=(--hold-out 0 --bucket-size 8 --vote-blend 3)
     ;;
 amazon-book)
     files=(train.xc.txt.gz test.xc.txt.gz)
-    train=(--hold-out 0 --epochs 20 --learning-rate 0.01 --feature-dropout 0.5 --label-power 1)
+    train=("${before[@]}" --hold-out 0 --epochs 20 --learning-rate 0.01 --feature-dropout 0.5 --label-power 1)
     quantize=(--hold-out 0 --bucket-size 16 --vote-blend 1)
     ;;
 delicious-983)

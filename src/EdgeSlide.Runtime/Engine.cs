@@ -271,8 +271,7 @@ internal sealed unsafe partial class Engine<TKernel> : Engine where TKernel : st
             FloatKernels.AddLog2(logits, scores, blend, scores, candidates);
         }
         var best = new TopK(top);
-        for (int i = 0; i < candidates; i++)
-            best.Offer(neurons[i], logits[i], scores[i]);
+        best.OfferAll(neurons, logits, scores, candidates);
         Profile?.Mark(Stage.TopK, query.Multiplications, query.Bytes, 0);
         if (probabilities && best.Count > 0)
         {

@@ -17,7 +17,18 @@ internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[
     public int VectorLength => Math.Max(MaxHiddenWidth, SimHash.PaddedDimensions(MaxHiddenWidth));
 
     /// <summary>The most neurons that any layer's selector elects.</summary>
-    public int MaxBudget { get; } = Layers.Max(layer => layer.Selector?.Budget ?? 0);
+    public int MaxBudget { get; } = LargestBudget(Layers);
+
+    private static int LargestBudget(NeuronLayer[] layers)
+    {
+        int budget = 0;
+        foreach (NeuronLayer layer in layers)
+            budget = Math.Max(budget, layer.Selector?.Budget ?? 0);
+        return budget;
+    }
+
+    /// <summary>The same network with another selector before its output layer, for tuning. Made anew, not copied: sizes follow from it.</summary>
+    public NetworkLayout WithSelector(LayerSelector selector) => new(SparseInput, [.. Layers[..^1], Output.WithSelector(selector)], FeatureCount, Calibration, LabelMap);
 
     private static int WidestHidden(SparseInputLayer? sparseInput, NeuronLayer[] layers)
     {

@@ -120,7 +120,7 @@ public sealed class Predictor : IDisposable
         for (int i = 0; i < count; i++)
         {
             if (!float.IsFinite(top[i].Score))
-                throw new InputException("the input's values are too large for this model");
+                throw new InputException(InputException.TooLarge);
         }
         return count;
     }

@@ -17,7 +17,7 @@ public sealed class BadInputTests : IDisposable
     [InlineData("short", "5 bytes are too few for a model's header")]
     [InlineData("empty", "0 bytes are too few for a model's header")]
     [InlineData("/dev/null", "0 bytes are too few for a model's header")]
-    [InlineData("version", "has format version 9; this build reads versions 1 to 2")]
+    [InlineData("version", "has format version 9; this build reads versions 1 to 3")]
     [InlineData("flipped", "section WGHT[1] is damaged (checksum)")]
     [InlineData("header", "the header is damaged (checksum)")]
     public void A_model_that_cannot_be_used_is_named_by_every_command(string model, string problem)

@@ -30,6 +30,7 @@ var root = new RootCommand("""
     SlideCommand.Create(),
     ImportCommand.Create(),
     GenerateCommand.Create(),
+    LimitsCommand.Create(),
     DemoCommand.Create(),
 };
 

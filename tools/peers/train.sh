@@ -87,26 +87,37 @@ mkdir -p "$rows"
 
 spread() { # FILE ROWS HEADER-LINES: evenly spread lines
     local all
-    all=$(($("${read_lines[@]}" "$1" | wc -l) - $3))
-    "${read_lines[@]}" "$1" | awk -v want="$2" -v all="$all" -v header="$3" \
+    all=$(($(zcat -f "$1" | wc -l) - $3))
+    zcat -f "$1" | awk -v want="$2" -v all="$all" -v header="$3" \
         'NR <= header { if (header && want < all) $1 = want; print; next } all <= want || int((NR - header) * want / all) > kept { kept++; print }'
 }
 to_file() { "$@" >"$made"; }
 split_rows() { workbench data split "$1" "$made" "$work/held.xc.txt" --fraction 0.1; }
-read_lines=(cat)
 case $name in
 debian)
     make_debian() { workbench data make "$work/corpus" --source debian >&2 && touch "$made"; }
     make_file "$work/corpus.done" -- make_debian
-    train_rows=$work/corpus/train.tsv held_rows=$work/corpus/valid.tsv test_source=$work/corpus/test.tsv test_file=$work/test.tsv header=0
+    # Test rows have labels that no training row has. All get numbers, so that the network has neurons for them and they count
+    # as misses.
+    label_names() { cut -f1 "$work"/corpus/*.tsv | tr , '\n' | sort -u >"$made"; }
+    make_file "$work/labels.txt" "$work/corpus.done" -- label_names
+    read_options=(--labels "$work/labels.txt")
+    numbered() {
+        awk -F'\t' -v OFS='\t' 'NR == FNR { id[$1] = FNR - 1; next }
+            { n = split($1, names, ","); $1 = id[names[1]]; for (i = 2; i <= n; i++) $1 = $1 "," id[names[i]]; print }' "$work/labels.txt" "$1"
+    }
+    for part in train valid test; do
+        make_file "$work/$part.all.tsv" "$work/labels.txt" -- to_file numbered "$work/corpus/$part.tsv"
+    done
+    train_rows=$work/train.all.tsv held_rows=$work/valid.all.tsv test_source=$work/test.all.tsv test_file=$work/test.tsv header=0
     ;;
 yso-finna-en | wikitext-2)
-    train_rows=$train_file held_rows=${train_file/\/train./\/valid.} test_source=$test_file header=0 read_lines=(zcat)
+    train_rows=$train_file held_rows=${train_file/\/train./\/valid.} test_source=$test_file header=0
     [ "$name" = wikitext-2 ] && test_file=$work/test.txt || test_file=$work/test.tsv
     ;;
 *)
     make_file "$work/train.xc.txt" "$train_file" -- split_rows "$train_file"
-    train_rows=$work/train.xc.txt held_rows=$work/held.xc.txt test_source=$test_file test_file=$work/test.xc.txt header=1 read_lines=(zcat)
+    train_rows=$work/train.xc.txt held_rows=$work/held.xc.txt test_source=$test_file test_file=$work/test.xc.txt header=1
     ;;
 esac
 # A line of running text is a paragraph of many rows.
@@ -132,7 +143,7 @@ measure() { # OUTPUT COMMAND...
         fi
         sleep 0.2
     done
-    wait "$pid" || status=$?
+    { wait "$pid" || status=$?; } 2>/dev/null
     wall=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
     [ "$status" -eq 0 ] || [ -n "$stopped" ]
 }
@@ -154,7 +165,7 @@ edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
     shift 3
     say "$trainer: $epochs epochs"
     # Eight points of the curve to an epoch; evaluations are not counted as training.
-    batches=$(($("${read_lines[@]}" "$train_rows" | wc -l) / 512 + 1))
+    batches=$(($(zcat -f "$train_rows" | wc -l) / 512 + 1))
     every=$((batches / 8 + 1))
     [ "$name" != wikitext-2 ] || every=500
     rm -f "$work/$file.csv" "$work/$file.esnet"
@@ -164,7 +175,8 @@ edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
         die 1 "$trainer failed: $(tail -1 "$work/$file.output")"
     note="$*; ${wall%.*} s in all; held-out P@1/P@5 $(log_cell "$work/$file.csv" p1)/$(log_cell "$work/$file.csv" p5)"
     if [ -z "$stopped" ]; then
-        workbench eval "$work/$file.esnet" "$test_file" --json ${read_options[@]+"${read_options[@]}"} >"$work/$file.scores" 2>/dev/null
+        workbench eval "$work/$file.esnet" "$test_file" --json ${read_options[@]+"${read_options[@]}"} >"$work/$file.scores" 2>"$work/$file.errors" ||
+            die 1 "$trainer cannot be scored: $(tail -1 "$work/$file.errors")"
         p1=$(jq .p1 "$work/$file.scores") p5=$(jq .p5 "$work/$file.scores")
     fi
     row "$file" "$trainer" "$(log_cell "$work/$file.csv" epoch)" "$(log_cell "$work/$file.csv" seconds)" "$p1" "$p5" \
@@ -175,7 +187,7 @@ edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
 convert() { # ROWS OPTIONS...
     local network=(--network "$work/sampled.esnet")
     [ "$header" -eq 0 ] || network=()
-    workbench data convert "$1" "$made" ${network[@]+"${network[@]}"} ${read_options[@]+"${read_options[@]}"} "${@:2}" 2>/dev/null
+    workbench data convert "$1" "$made" ${network[@]+"${network[@]}"} ${read_options[@]+"${read_options[@]}"} "${@:2}" >&2
 }
 features_from=$train_rows
 [ "$header" -eq 1 ] || features_from=$work/sampled.esnet

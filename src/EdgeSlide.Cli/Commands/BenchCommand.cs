@@ -5,7 +5,6 @@ using System.Text.Json;
 using EdgeSlide.Cli.Input;
 using EdgeSlide.Cli.Output;
 using EdgeSlide.Features;
-using EdgeSlide.Model;
 
 namespace EdgeSlide.Cli.Commands;
 
@@ -23,6 +22,9 @@ internal static class BenchCommand
         Option<int> rounds = CommonOptions.Positive("--rounds", "How often each mode answers all of them.", 5, 10_000);
         Option<string> mode = Mode();
         var profile = new Option<bool>("--profile") { Description = "Also show where the time, the multiplications and the memory traffic go, stage by stage." };
+        Option<int> batch = CommonOptions.Batch("Also measure throughput with batches of up to so many queries.", 1);
+        Option<int> threads = CommonOptions.Threads();
+        threads.Description = "Also measure throughput with up to so many threads; 0 for one per processor.";
         Option<bool> json = CommonOptions.Json();
         Option<bool> noVerify = CommonOptions.NoVerify();
         var command = new Command("bench", """
@@ -31,12 +33,16 @@ internal static class BenchCommand
             Every inference is timed by itself; turning text into features is left out of both modes and reported beside
             them. Multiplications include every operation spent on hashing and voting. The CRC covers all answers, so equal
             CRCs mean equal outputs. auto is the mode that a model's own record chooses; it should not lose to the better one.
+
+            With --batch or --threads above 1 it also measures throughput: queries per second for 1, 2, 4, ... threads and
+            batch sizes, all combinations in turns.
             """)
         {
-            model, data, queries, rounds, mode, profile, json, noVerify,
+            model, data, queries, rounds, mode, batch, threads, profile, json, noVerify,
         };
         command.SetAction(parsed => Run(parsed.GetValue(model)!, parsed.GetValue(data)!, parsed.GetValue(queries), parsed.GetValue(rounds),
-            parsed.GetValue(mode)!, parsed.GetValue(profile), parsed.GetValue(json), !parsed.GetValue(noVerify)));
+            parsed.GetValue(mode)!, parsed.GetValue(batch), CommonOptions.ThreadCount(parsed.GetValue(threads)), parsed.GetValue(profile),
+            parsed.GetValue(json), !parsed.GetValue(noVerify)));
         return command;
     }
 
@@ -51,7 +57,7 @@ internal static class BenchCommand
         return option;
     }
 
-    private static int Run(string modelPath, string dataPath, int queryCount, int rounds, string only, bool profile, bool json, bool verify)
+    private static int Run(string modelPath, string dataPath, int queryCount, int rounds, string only, int batch, int threads, bool profile, bool json, bool verify)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
         using Predictor predictor = model.CreatePredictor();
@@ -81,11 +87,21 @@ internal static class BenchCommand
             }
         }
 
+        Throughput? throughput = null;
+        if (batch > 1 || threads > 1)
+        {
+            throughput = new Throughput(model, queries, top.Length);
+            List<ModeResult> measured = modes.FindAll(m => m.Name != Auto || modes.Count == 1);
+            foreach (ModeResult mode in measured)
+                mode.BatchCrc = throughput.Crc(mode.Mode, batch);
+            throughput.Measure(measured.ConvertAll(m => m.Mode), threads, batch, rounds);
+        }
+
         using var output = new OutputWriter();
         if (json)
-            WriteJson(output, model, predictor, queries, rounds, modes);
+            WriteJson(output, model, predictor, queries, rounds, modes, throughput);
         else
-            WriteText(output, model, predictor, queries, rounds, modes);
+            WriteText(output, model, predictor, queries, rounds, modes, throughput);
         output.Flush();
         return ExitCodes.Ok;
     }
@@ -109,7 +125,7 @@ internal static class BenchCommand
 
     private static double Speedup(List<ModeResult> modes) => modes.Count < 2 ? 1.0 : modes[1].Percentile(0.5) / modes[0].Percentile(0.5);
 
-    private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes)
+    private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes, Throughput? throughput)
     {
         output.Write($"{queries.Count} queries x {rounds} rounds, {model.LabelCount} labels, {queries.FeatureMean:F1} features a query, kernel {predictor.Kernel}, {RuntimeInformation.ProcessArchitecture}, one thread\n\n");
         output.Write($"{"",-7}{"median us",11}{"p99 us",10}{"neurons",10}{"share",10}{"mult.",12}{"share",9}{"bytes",12}{"alloc.",8}  output CRC\n");
@@ -122,6 +138,8 @@ internal static class BenchCommand
             output.Write($"hashing is {Speedup(modes):F1} times as fast as dense\n");
         if (AutoLoss(modes) is { } loss && model.Layout.Output.Selector is { } selector)
             output.Write($"auto uses {(selector.Pays ? "lsh" : "dense")}{(loss > 0.1 ? $", which on this machine takes {loss:P0} longer than {(selector.Pays ? "dense" : "lsh")}: set --mode" : "")}\n");
+        if (throughput is not null)
+            WriteThroughput(output, throughput, modes);
         foreach (ModeResult mode in modes)
         {
             if (mode.Stages is not { } stages)
@@ -138,12 +156,32 @@ internal static class BenchCommand
         }
     }
 
+    private static void WriteThroughput(OutputWriter output, Throughput throughput, List<ModeResult> modes)
+    {
+        foreach (ModeResult mode in modes)
+        {
+            if (mode.BatchCrc is null)
+                continue;
+            output.Write($"\n{mode.Name + " throughput",-18}{"threads",9}{"batch",7}{"queries/s",13}{"us/query",10}{"gain",8}\n");
+            double first = 0;
+            foreach (Throughput.Setting setting in throughput.Settings)
+            {
+                if (setting.Mode != mode.Mode)
+                    continue;
+                first = first == 0 ? setting.Rate : first;
+                output.Write($"{"",-18}{setting.Threads,9}{setting.Batch,7}{setting.Rate,13:F0}{1e6 * setting.Threads / setting.Rate,10:F2}{setting.Rate / first,8:F2}\n");
+            }
+            if (mode.BatchCrc != mode.Crc)
+                output.Write($"answers in batches have the CRC {mode.BatchCrc:x8}, not {mode.Crc:x8}\n");
+        }
+    }
+
     /// <summary>What the shares are shares of; a mode measured alone is compared with itself.</summary>
     private static double DenseMultiplications(List<ModeResult> modes) => (modes.Count > 1 ? modes[1] : modes[0]).MultiplicationMean;
 
     private static string StageName(Stage stage) => JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.ToString());
 
-    private static void WriteJson(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes)
+    private static void WriteJson(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes, Throughput? throughput)
     {
         Utf8JsonWriter json = output.Json;
         json.WriteStartObject();
@@ -167,6 +205,8 @@ internal static class BenchCommand
             json.WriteNumber("bytes_mean", mode.BytesMean);
             json.WriteNumber("allocated_bytes_per_inference", mode.AllocatedPerInference);
             json.WriteString("output_crc32c", $"{mode.Crc:x8}");
+            if (mode.BatchCrc is { } batchCrc)
+                json.WriteString("batch_output_crc32c", $"{batchCrc:x8}");
             if (mode.Stages is { } stages)
             {
                 json.WriteStartObject("stages");
@@ -184,6 +224,20 @@ internal static class BenchCommand
             json.WriteEndObject();
         }
         json.WriteNumber("speedup", Speedup(modes));
+        if (throughput is not null)
+        {
+            json.WriteStartArray("throughput");
+            foreach (Throughput.Setting setting in throughput.Settings)
+            {
+                json.WriteStartObject();
+                json.WriteString("mode", modes.Find(m => m.Mode == setting.Mode)!.Name);
+                json.WriteNumber("threads", setting.Threads);
+                json.WriteNumber("batch", setting.Batch);
+                json.WriteNumber("queries_per_second", setting.Rate);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+        }
         if (AutoLoss(modes) is { } loss)
             json.WriteNumber("auto_loss", loss);
         json.WriteNumber("resident_bytes", Environment.WorkingSet);
@@ -204,6 +258,11 @@ internal static class BenchCommand
         private bool _sorted;
 
         public string Name => name;
+
+        public PredictionMode Mode => mode;
+
+        /// <summary>As <see cref="Crc"/>, of answers in batches; null if there were none.</summary>
+        public uint? BatchCrc { get; set; }
 
         /// <summary>Null until stages were measured.</summary>
         public StageProfile? Stages { get; private set; }
@@ -253,11 +312,7 @@ internal static class BenchCommand
                 long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
                 if (takeCrc)
                 {
-                    for (int i = 0; i < found; i++)
-                    {
-                        ulong answer = (ulong)(uint)top[i].Label << 32 | BitConverter.SingleToUInt32Bits(top[i].Logit);
-                        _crc = Crc32C.Append(_crc, MemoryMarshal.AsBytes(new ReadOnlySpan<ulong>(in answer)));
-                    }
+                    _crc = AnswerCrc.Append(_crc, top.AsSpan(0, found));
                     continue;
                 }
                 _ticks[_count++] = ticks;

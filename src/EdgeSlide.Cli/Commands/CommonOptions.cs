@@ -7,6 +7,8 @@ namespace EdgeSlide.Cli.Commands;
 /// <summary>Arguments and options that several commands share.</summary>
 internal static class CommonOptions
 {
+    private const int MaxThreads = 256;
+
     public static Argument<string> Model() => File(new Argument<string>("MODEL") { Description = "An .eslide model file." });
 
     /// <summary>An argument that names files. The parser takes an option it does not know for one, so that is refused here.</summary>
@@ -64,6 +66,27 @@ internal static class CommonOptions
         });
         return option;
     }
+
+    public static Option<int> Batch(string description, int value)
+    {
+        Option<int> option = Positive("--batch", description, value, PredictionBatch.MaxCapacity);
+        option.Aliases.Add("-b");
+        return option;
+    }
+
+    public static Option<int> Threads()
+    {
+        var option = new Option<int>("--threads", "-t") { Description = "Threads that answer; 0 for one per processor.", DefaultValueFactory = _ => 1 };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count == 1 && (!int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int given) || given > MaxThreads))
+                result.AddError($"--threads must be between 0 and {MaxThreads}");
+        });
+        return option;
+    }
+
+    /// <summary>How many threads the option's value stands for.</summary>
+    public static int ThreadCount(int threads) => threads == 0 ? Math.Min(Environment.ProcessorCount, MaxThreads) : threads;
 
     public static PredictionMode ParseMode(string mode) => mode switch
     {

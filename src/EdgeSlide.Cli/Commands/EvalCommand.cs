@@ -1,15 +1,23 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using EdgeSlide.Cli.Input;
 using EdgeSlide.Cli.Output;
+using EdgeSlide.Cli.Streaming;
 using EdgeSlide.Evaluation;
+using EdgeSlide.Features;
 
 namespace EdgeSlide.Cli.Commands;
 
 /// <summary>Measures accuracy on labelled data, hashing and dense side by side.</summary>
 internal static class EvalCommand
 {
+    private const int BlockExamples = 128;
+
+    // Of the first answers of so many examples.
+    private const int MostCalibrated = 20_000;
+
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
@@ -24,41 +32,54 @@ internal static class EvalCommand
         };
         labels.AcceptOnlyFromAmong("auto", "names", "ids");
         Option<int> limit = CommonOptions.Positive("--limit", "Stop after this many examples.", int.MaxValue);
+        Option<int> threads = CommonOptions.Threads();
         Option<bool> json = CommonOptions.Json();
         Option<bool> noVerify = CommonOptions.NoVerify();
         var command = new Command("eval", """
             Measure accuracy on labelled data: the answers that hashing finds beside those of all neurons.
 
-            P@k is the share of correct answers among the first k. Both modes see the same examples in one pass.
+            P@k is the share of correct answers among the first k. Both modes see the same examples in one pass. Several
+            threads give the same figures sooner; each query's time is still that of one thread.
             """)
         {
-            model, data, labels, limit, json, noVerify,
+            model, data, labels, limit, threads, json, noVerify,
         };
         command.SetAction(parsed => Run(parsed.GetValue(model)!, parsed.GetValue(data)!,
-            Enum.Parse<LabelNotation>(parsed.GetValue(labels)!, ignoreCase: true), parsed.GetValue(limit), parsed.GetValue(json), !parsed.GetValue(noVerify)));
+            Enum.Parse<LabelNotation>(parsed.GetValue(labels)!, ignoreCase: true), parsed.GetValue(limit),
+            CommonOptions.ThreadCount(parsed.GetValue(threads)), parsed.GetValue(json), !parsed.GetValue(noVerify)));
         return command;
     }
 
-    private static int Run(string modelPath, string dataPath, LabelNotation notation, int limit, bool json, bool verify)
+    private static int Run(string modelPath, string dataPath, LabelNotation notation, int limit, int threads, bool json, bool verify)
     {
-        using EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
-        using Predictor predictor = model.CreatePredictor();
-        predictor.Probabilities = false;
-        using var reader = new LabelledReader(model, dataPath, notation);
-        bool hasSelector = model.Layout.Output.Selector is not null;
-        var lsh = new Tally();
-        var dense = new Tally();
-        var top = new Prediction[Math.Min(RankingMetrics.Depth, model.LabelCount)];
+        EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
+        var predictors = new Predictor[threads];
+        for (int i = 0; i < threads; i++)
+            predictors[i] = model.CreatePredictor();
+        PredictionMode[] modes = model.Layout.Output.Selector is null ? [PredictionMode.Dense] : [PredictionMode.Lsh, PredictionMode.Dense];
+        Tally[] tallies = Array.ConvertAll(modes, _ => new Tally());
+        int k = Math.Min(RankingMetrics.Depth, model.LabelCount);
         long examples = 0, empty = 0;
-        while (examples < limit && reader.TryRead(predictor.Engine.Features))
+        if (threads == 1)
         {
-            examples++;
-            empty += predictor.Engine.Features.Count == 0 ? 1 : 0;
-            ReadOnlySpan<int> truth = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(reader.Labels);
-            if (hasSelector)
-                lsh.Measure(predictor, PredictionMode.Lsh, top, truth);
-            dense.Measure(predictor, PredictionMode.Dense, top, truth);
+            var block = new ExampleBlock(BlockExamples, k, modes);
+            Read(model, dataPath, notation, limit, () => block, () =>
+            {
+                block.Answer(predictors[0]);
+                Count(block);
+            });
         }
+        else
+        {
+            var blocks = new ExampleBlock[2 * threads + 1];
+            for (int i = 0; i < blocks.Length; i++)
+                blocks[i] = new ExampleBlock(BlockExamples, k, modes);
+            var pipeline = new OrderedPipeline<ExampleBlock>(blocks);
+            Action<ExampleBlock>[] workers = Array.ConvertAll(predictors, predictor => (Action<ExampleBlock>)(block => block.Answer(predictor)));
+            pipeline.Run(() => Read(model, dataPath, notation, limit, pipeline.Begin, pipeline.Submit), workers, Count);
+        }
+        Tally? lsh = modes.Length == 2 ? tallies[0] : null;
+        Tally dense = tallies[^1];
         if (examples == 0)
             throw new CommandException(ExitCodes.BadInput, $"{dataPath}: holds no example");
         if (dense.Metrics.Examples == 0)
@@ -66,11 +87,50 @@ internal static class EvalCommand
 
         using var output = new OutputWriter();
         if (json)
-            WriteJson(output, model, predictor, examples, empty, hasSelector ? lsh : null, dense);
+            WriteJson(output, model, predictors[0], examples, empty, lsh, dense);
         else
-            WriteText(output, model, predictor, examples, empty, hasSelector ? lsh : null, dense);
+            WriteText(output, model, predictors[0], examples, empty, lsh, dense);
         output.Flush();
+        // Not after a failure: the process ends, and threads may still be reading the model.
+        foreach (Predictor predictor in predictors)
+            predictor.Dispose();
+        model.Dispose();
         return ExitCodes.Ok;
+
+        void Count(ExampleBlock block)
+        {
+            if (block.Failure is not null)
+                ExceptionDispatchInfo.Throw(block.Failure);
+            examples += block.Count;
+            for (int example = 0; example < block.Count; example++)
+            {
+                empty += block.HasFeatures(example) ? 0 : 1;
+                for (int mode = 0; mode < modes.Length; mode++)
+                    tallies[mode].Add(in block.Result(mode, example), block.Answers(mode, example), block.Labels(example));
+            }
+        }
+    }
+
+    private static void Read(EdgeSlideModel model, string dataPath, LabelNotation notation, int limit, Func<ExampleBlock> begin, Action submit)
+    {
+        using var reader = new LabelledReader(model, dataPath, notation);
+        using var features = new FeatureVector();
+        ExampleBlock block = begin();
+        block.Clear();
+        int calibrating = 0;
+        for (int examples = 0; examples < limit && reader.TryRead(features); examples++)
+        {
+            bool calibrates = calibrating < MostCalibrated && features.Count > 0 && reader.Labels.Count > 0;
+            calibrating += calibrates ? 1 : 0;
+            block.Add(features, reader.Labels, calibrates);
+            if (!block.IsFull)
+                continue;
+            submit();
+            block = begin();
+            block.Clear();
+        }
+        if (block.Count > 0)
+            submit();
     }
 
     private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, long examples, long empty, Tally? lsh, Tally dense)
@@ -127,11 +187,9 @@ internal static class EvalCommand
         private long _multiplications;
         private long _answered;
 
-        private const int MostCalibrated = 20_000;
-
         public RankingMetrics Metrics { get; } = new();
 
-        /// <summary>Of the first answers of the first examples.</summary>
+        /// <summary>Of the first answers.</summary>
         public CalibrationError Calibration { get; } = new();
 
         public double ActiveMean => _active / (double)Math.Max(1, _answered);
@@ -143,26 +201,18 @@ internal static class EvalCommand
 
         public double MicrosecondsMean => _ticks * 1e6 / Stopwatch.Frequency / Math.Max(1, _answered);
 
-        public void Measure(Predictor predictor, PredictionMode mode, Prediction[] top, ReadOnlySpan<int> labels)
+        public void Add(in ExampleResult result, ReadOnlySpan<Prediction> top, ReadOnlySpan<int> labels)
         {
-            predictor.Mode = mode;
-            long start = Stopwatch.GetTimestamp();
-            int count = predictor.Run(top);
-            _ticks += Stopwatch.GetTimestamp() - start;
-            if (count > 0)
+            _ticks += result.Ticks;
+            if (result.Count > 0)
             {
                 _answered++;
-                _active += predictor.Cost.ActiveNeurons;
-                _multiplications += predictor.Cost.Multiplications;
+                _active += result.Cost.ActiveNeurons;
+                _multiplications += result.Cost.Multiplications;
             }
-            Metrics.Add(top.AsSpan(0, count), labels);
-            if (count == 0 || labels.IsEmpty || Calibration.Examples >= MostCalibrated)
-                return;
-            // Again, because probabilities cost what the figures above leave out.
-            predictor.Probabilities = true;
-            predictor.Run(top);
-            predictor.Probabilities = false;
-            Calibration.Add(top[0].Probability, labels.Contains(top[0].Label));
+            Metrics.Add(top, labels);
+            if (!float.IsNaN(result.Probability))
+                Calibration.Add(result.Probability, labels.Contains(top[0].Label));
         }
     }
 }

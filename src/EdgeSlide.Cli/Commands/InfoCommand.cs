@@ -45,6 +45,16 @@ internal static class InfoCommand
         return bytes;
     }
 
+    /// <summary>The width at which hashing began to pay on the machine that built the model; null if its provenance does not say.</summary>
+    private static int? BreakEvenWidth(EdgeSlideModel model)
+    {
+        using JsonDocument provenance = JsonDocument.Parse(model.Provenance);
+        return provenance.RootElement.TryGetProperty("speed_at_export", out JsonElement speed) && speed.ValueKind == JsonValueKind.Object
+            && speed.TryGetProperty("break_even_width", out JsonElement width) && width.ValueKind == JsonValueKind.Number && width.TryGetInt32(out int value)
+            ? value
+            : null;
+    }
+
     /// <summary>Sections of like purpose, in the order of their first.</summary>
     private static List<Part> Parts(EdgeSlideModel model)
     {
@@ -97,7 +107,7 @@ internal static class InfoCommand
             output.Write($"layer {index++}    {layer.Inputs:N0} -> {layer.Outputs:N0}, {layer.Activation}, {Name(layer.Format)} weights\n");
             if (layer.Selector is not { } selector)
                 continue;
-            output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}\n");
+            output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}{(layer == model.Layout.Output && BreakEvenWidth(model) is { } width ? $" (break-even where it was built: about {width:N0} labels)" : "")}\n");
             foreach (CandidateSource source in selector.Sources)
             {
                 output.Write($"           {(source.Record.Kind == SourceKind.SimHash ? $"SimHash buckets, K={source.Record.Bits} L={source.Record.Tables}" : source.Tree is { } tree ? $"centroid buckets, {tree.Levels} levels of {tree.Branch}, beam {tree.Beam}" : "feature buckets")}, {source.Record.KeyCount:N0} keys, {source.Buckets.EntryCount:N0} entries\n");
@@ -140,6 +150,8 @@ internal static class InfoCommand
         json.WriteEndArray();
         json.WriteNumber("table_bytes", Parts(model).Find(p => p.Name == HashTables)?.Bytes ?? 0);
         json.WriteNumber("memory_per_thread_bytes", PredictorBytes(model));
+        if (BreakEvenWidth(model) is { } width)
+            json.WriteNumber("break_even_width", width);
         json.WriteString("kernel", KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
         json.WritePropertyName("provenance");
         json.WriteRawValue(model.Provenance);

@@ -1,10 +1,7 @@
-using System.Buffers;
 using System.CommandLine;
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
+using System.Runtime.ExceptionServices;
 using EdgeSlide.Cli.Input;
-using EdgeSlide.Cli.Output;
+using EdgeSlide.Cli.Streaming;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 
@@ -13,6 +10,10 @@ namespace EdgeSlide.Cli.Commands;
 /// <summary>Answers queries, one per line.</summary>
 internal static class PredictCommand
 {
+    private const int DefaultBatch = 16;
+    private const int MaxBlockLines = 256;
+    private const int MaxBlockAnswers = 1 << 13;
+
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
@@ -29,6 +30,8 @@ internal static class PredictCommand
         {
             Description = "Report a bad line, answer it with an empty line and go on; the exit code is 4 all the same.",
         };
+        Option<int> threads = CommonOptions.Threads();
+        Option<int> batch = CommonOptions.Batch("Queries that are answered together where as many wait. Answers are never held back to fill a batch.", DefaultBatch);
         var command = new Command("predict", """
             Answer queries, one per line, as they come.
 
@@ -37,127 +40,129 @@ internal static class PredictCommand
             nothing that the model knows. With --json it is one object per line.
             """)
         {
-            model, inputs, top, mode, json, noVerify, keepGoing,
+            model, inputs, top, mode, threads, batch, json, noVerify, keepGoing,
         };
         command.SetAction(parsed => Run(
-            parsed.GetValue(model)!, parsed.GetValue(inputs)!, parsed.GetValue(top), CommonOptions.ParseMode(parsed.GetValue(mode)!),
-            parsed.GetValue(json), !parsed.GetValue(noVerify), parsed.GetValue(keepGoing)));
+            parsed.GetValue(model)!, parsed.GetValue(inputs)!,
+            new AnswerOptions(parsed.GetValue(top), CommonOptions.ParseMode(parsed.GetValue(mode)!), parsed.GetValue(batch), parsed.GetValue(json), parsed.GetValue(keepGoing)),
+            CommonOptions.ThreadCount(parsed.GetValue(threads)), !parsed.GetValue(noVerify)));
         return command;
     }
 
-    private static int Run(string modelPath, string[] inputs, int top, PredictionMode mode, bool json, bool verify, bool keepGoing)
+    private static int Run(string modelPath, string[] inputs, AnswerOptions options, int threads, bool verify)
     {
-        using EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
-        using Predictor predictor = model.CreatePredictor();
-        predictor.Mode = mode;
-        var answers = new Prediction[Math.Min(top, model.LabelCount)];
-        using var output = new OutputWriter();
-        long unknown = 0;
-        bool failed = false;
-        foreach (string input in inputs.Length == 0 ? ["-"] : inputs)
+        EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
+        if (inputs.Length == 0)
+            inputs = ["-"];
+        // Enough lines to be worth the way to another thread, and not too much output to keep.
+        int lines = Math.Max(options.Batch, Math.Min(MaxBlockLines, MaxBlockAnswers / options.Top));
+        var writer = new BlockWriter();
+        if (threads == 1)
         {
-            using LineReader lines = LineReader.Open(input, output.Flush);
-            while (lines.TryRead(out ReadOnlySpan<byte> line))
+            using var answerer = new QueryAnswerer(model, options);
+            var block = new QueryBlock(lines);
+            Read(model, inputs, () => block, () =>
             {
-                if (lines.LineNumber == 1 && model.Featurizer.Kind == FeaturizerKind.Sparse && XcHeader.Is(line))
-                    continue;
-                int count;
-                try
+                answerer.Answer(block);
+                writer.Write(block);
+            });
+        }
+        else
+        {
+            var answerers = new QueryAnswerer[threads];
+            var workers = new Action<QueryBlock>[threads];
+            for (int i = 0; i < threads; i++)
+            {
+                answerers[i] = new QueryAnswerer(model, options);
+                workers[i] = answerers[i].Answer;
+            }
+            var blocks = new QueryBlock[2 * threads + 1];
+            for (int i = 0; i < blocks.Length; i++)
+                blocks[i] = new QueryBlock(lines);
+            var pipeline = new OrderedPipeline<QueryBlock>(blocks);
+            pipeline.Run(() => Read(model, inputs, pipeline.Begin, pipeline.Submit), workers, writer.Write);
+            foreach (QueryAnswerer answerer in answerers)
+                answerer.Dispose();
+        }
+        // Not after a failure: the process ends, and threads may still be reading the model.
+        model.Dispose();
+        writer.Finish();
+        return writer.Failed ? ExitCodes.BadInput : ExitCodes.Ok;
+    }
+
+    /// <summary>Reads all inputs into blocks. A block that is not full is handed over before more input is waited for.</summary>
+    private static void Read(EdgeSlideModel model, string[] inputs, Func<QueryBlock> begin, Action submit)
+    {
+        bool mayHaveHeader = model.Featurizer.Kind == FeaturizerKind.Sparse;
+        QueryBlock block = begin();
+        block.Clear();
+        bool refused = false;
+        try
+        {
+            foreach (string input in inputs)
+            {
+                using LineReader lines = LineReader.Open(input, HandOver);
+                while (lines.TryRead(out ReadOnlySpan<byte> line))
                 {
-                    count = Answer(predictor, line, answers);
+                    if (lines.LineNumber == 1 && mayHaveHeader && XcHeader.Is(line))
+                        continue;
+                    block.Name = lines.Name;
+                    block.Add(line, lines.LineNumber);
+                    if (block.IsFull)
+                        HandOver();
                 }
-                catch (InputException e)
-                {
-                    output.Flush();
-                    string message = $"{lines.Name}:{lines.LineNumber}: {e.Message}";
-                    if (!keepGoing)
-                        throw new InputException(message);
-                    StandardStreams.Report(message);
-                    failed = true;
-                    count = 0;
-                }
-                unknown += count == 0 ? 1 : 0;
-                if (json)
-                    WriteJson(output, model, predictor, lines.LineNumber, answers.AsSpan(0, count));
-                else
-                    WriteText(output, model, answers.AsSpan(0, count));
+                HandOver();
             }
         }
-        output.Flush();
-        if (unknown > 0)
-            StandardStreams.Report($"{unknown} {(unknown == 1 ? "query" : "queries")} had nothing that the model knows and got an empty answer");
-        return failed ? ExitCodes.BadInput : ExitCodes.Ok;
+        catch (Exception e) when (e is InputException or CommandException)
+        {
+            // What was read before is answered first.
+            HandOver();
+            throw;
+        }
+
+        void HandOver()
+        {
+            if (block.Count == 0 || refused)
+                return;
+            refused = true;
+            submit();
+            refused = false;
+            block = begin();
+            block.Clear();
+        }
     }
 
-    private static int Answer(Predictor predictor, ReadOnlySpan<byte> line, Span<Prediction> answers)
+    /// <summary>Writes the blocks' answers and remarks.</summary>
+    private sealed class BlockWriter
     {
-        Featurizer featurizer = predictor.Model.Featurizer;
-        FeatureVector features = predictor.Engine.Features;
-        switch (featurizer.Kind)
-        {
-            case FeaturizerKind.Sparse:
-                RowParser.Sparse(line, features);
-                break;
-            case FeaturizerKind.Dense when line.IsEmpty:
-                return 0;
-            case FeaturizerKind.Dense:
-                int count = RowParser.Dense(line, features);
-                if (count != featurizer.FeatureCount)
-                    throw new InputException($"{count} values where the model takes {featurizer.FeatureCount}");
-                break;
-            default:
-                return predictor.PredictText(line, answers);
-        }
-        featurizer.FromRaw(features);
-        return predictor.Run(answers);
-    }
+        private long _unanswered;
 
-    private static void WriteText(OutputWriter output, EdgeSlideModel model, ReadOnlySpan<Prediction> answers)
-    {
-        for (int i = 0; i < answers.Length; i++)
-        {
-            if (i > 0)
-                output.Write("\t"u8);
-            WriteName(output, model, answers[i].Label);
-            output.Write("\t"u8);
-            output.WriteNumber(answers[i].Probability, "F4");
-        }
-        output.Write("\n"u8);
-    }
+        /// <summary>True if a line could not be answered.</summary>
+        public bool Failed { get; private set; }
 
-    private static void WriteName(OutputWriter output, EdgeSlideModel model, int label)
-    {
-        ReadOnlySpan<byte> name = model.Labels.Utf8Name(label);
-        if (name.IsEmpty)
-            output.WriteNumber(label);
-        else
-            output.Write(name);
-    }
+        /// <exception cref="InputException">A line that ends the program.</exception>
+        public void Write(QueryBlock block)
+        {
+            ReadOnlySpan<byte> output = block.Output.Written;
+            int written = 0;
+            foreach ((int position, string message) in block.Remarks)
+            {
+                StandardStreams.Write(output[written..position]);
+                written = position;
+                StandardStreams.Report(message);
+                Failed = true;
+            }
+            StandardStreams.Write(output[written..]);
+            _unanswered += block.Unanswered;
+            if (block.Failure is not null)
+                ExceptionDispatchInfo.Throw(block.Failure);
+        }
 
-    private static void WriteJson(OutputWriter output, EdgeSlideModel model, Predictor predictor, long line, ReadOnlySpan<Prediction> answers)
-    {
-        Utf8JsonWriter json = output.Json;
-        json.WriteStartObject();
-        json.WriteNumber("line", line);
-        json.WriteStartArray("predictions");
-        foreach (Prediction answer in answers)
+        public void Finish()
         {
-            json.WriteStartObject();
-            json.WriteNumber("id", answer.Label);
-            json.WriteString("label", model.LabelName(answer.Label));
-            json.WriteNumber("logit", answer.Logit);
-            json.WriteNumber("score", answer.Score);
-            if (float.IsFinite(answer.Probability))
-                json.WriteNumber("probability", answer.Probability);
-            json.WriteEndObject();
+            if (_unanswered > 0)
+                StandardStreams.Report($"{_unanswered} {(_unanswered == 1 ? "query" : "queries")} had nothing that the model knows and got an empty answer");
         }
-        json.WriteEndArray();
-        if (!answers.IsEmpty)
-        {
-            json.WriteNumber("active_neurons", predictor.Cost.ActiveNeurons);
-            json.WriteNumber("multiplications", predictor.Cost.Multiplications);
-        }
-        json.WriteEndObject();
-        output.EndJsonLine();
     }
 }

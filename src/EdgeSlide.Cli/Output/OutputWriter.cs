@@ -7,17 +7,23 @@ using System.Text.Json;
 namespace EdgeSlide.Cli.Output;
 
 /// <summary>Standard output as buffered UTF-8 bytes, with a JSON writer on the same buffer.</summary>
-internal sealed class OutputWriter : IDisposable
+/// <param name="flushAt">Written bytes that are sent by themselves; from int.MaxValue on only <see cref="Flush"/> sends.</param>
+internal sealed class OutputWriter(int flushAt = 1 << 15) : IDisposable
 {
-    private readonly ArrayBufferWriter<byte> _buffer = new(1 << 16);
+    private readonly ArrayBufferWriter<byte> _buffer = new(1 << 14);
     private Utf8JsonWriter? _json;
 
     public Utf8JsonWriter Json => _json ??= new Utf8JsonWriter(_buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
+    /// <summary>Bytes that wait to be sent.</summary>
+    public int Length => _buffer.WrittenCount;
+
+    public ReadOnlySpan<byte> Written => _buffer.WrittenSpan;
+
     public void Write(ReadOnlySpan<byte> bytes)
     {
         _buffer.Write(bytes);
-        if (_buffer.WrittenCount > 1 << 15)
+        if (_buffer.WrittenCount > flushAt)
             Flush();
     }
 
@@ -51,6 +57,9 @@ internal sealed class OutputWriter : IDisposable
         StandardStreams.Write(_buffer.WrittenSpan);
         _buffer.ResetWrittenCount();
     }
+
+    /// <summary>Forgets what waits.</summary>
+    public void Clear() => _buffer.ResetWrittenCount();
 
     public void Dispose() => _json?.Dispose();
 }

@@ -15,6 +15,7 @@ internal static unsafe class TopVotes
     public const int Slack = 8;
 
     private const int Lanes = 32;
+    private const int FewItems = 8;
 
     /// <summary>For each set of eight lanes, their numbers in order: what keeps some lanes of a vector and moves them together.</summary>
     private static ReadOnlySpan<byte> LaneLists => LaneTable;
@@ -35,6 +36,8 @@ internal static unsafe class TopVotes
         {
             (low, high) = LaneMaxima(items, count);
             count = Compact(items, count, low - 1, scratch);
+            if (count == wanted)
+                return low - 1;
             items = scratch;
         }
         else
@@ -42,18 +45,48 @@ internal static unsafe class TopVotes
             (low, high) = Range(items, count);
         }
         int padded = Pad(items, count);
+        // How many items exceed the interval, and how many lie in or above it: the threshold is in it.
+        int beyond = 0, from = count;
         while (low < high)
         {
+            if (from - beyond <= FewItems && Vector256.IsHardwareAccelerated)
+                return AmongFew(items, padded, low, high, wanted - beyond);
             int middle = low + ((high - low) >> 1);
             int above = CountAbove(items, padded, middle);
             if (above == wanted)
                 return middle;
             if (above > wanted)
-                low = middle + 1;
+                (low, from) = (middle + 1, above);
             else
-                high = middle;
+                (high, beyond) = (middle, above);
         }
         return low;
+    }
+
+    /// <summary>Of the at most eight items within the interval, the one that <paramref name="larger"/> others precede.</summary>
+    private static int AmongFew(int* items, int padded, int low, int high, int larger)
+    {
+        int* few = stackalloc int[FewItems];
+        int count = 0;
+        Vector256<int> below = Vector256.Create(low - 1), above = Vector256.Create(high);
+        for (int i = 0; i < padded; i += 8)
+        {
+            Vector256<int> block = Vector256.Load(items + i);
+            uint inside = (Vector256.GreaterThan(block, below) & ~Vector256.GreaterThan(block, above)).ExtractMostSignificantBits();
+            for (; inside != 0; inside &= inside - 1)
+                few[count++] = items[i + BitOperations.TrailingZeroCount(inside)];
+        }
+        // The others are 0 and below all: each item's rank is the number of those above it.
+        Vector256<int> all = Vector256.Load(few);
+        int found = low;
+        for (int i = 0; i < count; i++)
+        {
+            Vector256<int> item = Vector256.Create(few[i]);
+            int before = BitOperations.PopCount(Vector256.GreaterThan(all, item).ExtractMostSignificantBits());
+            int equal = BitOperations.PopCount(Vector256.Equals(all, item).ExtractMostSignificantBits());
+            found = before <= larger && larger < before + equal ? few[i] : found;
+        }
+        return found;
     }
 
     /// <summary>

@@ -13,6 +13,9 @@ internal static unsafe class HalfRows
     /// <summary>2^112: from the exponent's place in an FP16 number, moved to its place in an FP32 number, to what it means.</summary>
     private const float Rebias = 5.192296858534828e33f;
 
+    /// <summary>What is left of a pattern that was extended by its sign and shifted by 13: sign, exponent and fraction in their places.</summary>
+    private const int SignAndMagnitude = unchecked((int)0x8FFFE000);
+
     /// <summary>Every pattern is a number; the exponent 31, for FP16 infinity, goes on as the others do.</summary>
     public static float Widen(ushort half) =>
         BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(BitConverter.Int32BitsToSingle((half & 0x7FFF) << 13) * Rebias) | (half & 0x8000) << 16);
@@ -78,31 +81,23 @@ internal static unsafe class HalfRows
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> AddProducts(Vector256<float> sum, ushort* row, Vector256<float> x0, Vector256<float> x1)
     {
-        (Vector256<uint> lower, Vector256<uint> upper) = Vector256.Widen(Vector256.Load(row));
+        (Vector256<int> lower, Vector256<int> upper) = Vector256.Widen(Vector256.Load((short*)row));
         sum += Widen(lower) * x0;
         return sum + Widen(upper) * x1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Widen(Vector256<uint> half)
-    {
-        Vector256<float> magnitude = ((half & Vector256.Create(0x7FFFu)) << 13).AsSingle() * Vector256.Create(Rebias);
-        return (magnitude.AsUInt32() | ((half & Vector256.Create(0x8000u)) << 16)).AsSingle();
-    }
+    private static Vector256<float> Widen(Vector256<int> half) => ((half << 13) & Vector256.Create(SignAndMagnitude)).AsSingle() * Vector256.Create(Rebias);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (Vector128<float>, Vector128<float>) Widen(Vector128<ushort> half)
     {
-        (Vector128<uint> lower, Vector128<uint> upper) = Vector128.Widen(half);
+        (Vector128<int> lower, Vector128<int> upper) = Vector128.Widen(half.AsInt16());
         return (Widen(lower), Widen(upper));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Widen(Vector128<uint> half)
-    {
-        Vector128<float> magnitude = ((half & Vector128.Create(0x7FFFu)) << 13).AsSingle() * Vector128.Create(Rebias);
-        return (magnitude.AsUInt32() | ((half & Vector128.Create(0x8000u)) << 16)).AsSingle();
-    }
+    private static Vector128<float> Widen(Vector128<int> half) => ((half << 13) & Vector128.Create(SignAndMagnitude)).AsSingle() * Vector128.Create(Rebias);
 
     private static float Fold(Vector128<float> lower, Vector128<float> upper) =>
         ((lower[0] + lower[1]) + (lower[2] + lower[3])) + ((upper[0] + upper[1]) + (upper[2] + upper[3]));

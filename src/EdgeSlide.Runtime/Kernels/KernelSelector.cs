@@ -42,14 +42,15 @@ internal static class KernelSelector
         return IsSupported(forced) ? forced : throw new NotSupportedException($"{Variable}={forced}: this processor does not support it");
     }
 
+    /// <summary>The checks keep the code for kernels of other processors out of a native binary.</summary>
     public static TResult Dispatch<TResult>(string name, IKernelVisitor<TResult> visitor) => name switch
     {
-        "avxvnni" => visitor.Visit<AvxVnniKernel>(),
-        "avx2" => visitor.Visit<Avx2Kernel>(),
-        "sdot" => visitor.Visit<SdotKernel>(),
-        "neon" => visitor.Visit<NeonKernel>(),
-        "vector256" => visitor.Visit<Vector256Kernel>(),
-        "vector128" => visitor.Visit<Vector128Kernel>(),
+        "avxvnni" when AvxVnniKernel.IsSupported => visitor.Visit<AvxVnniKernel>(),
+        "avx2" when Avx2Kernel.IsSupported => visitor.Visit<Avx2Kernel>(),
+        "sdot" when SdotKernel.IsSupported => visitor.Visit<SdotKernel>(),
+        "neon" when NeonKernel.IsSupported => visitor.Visit<NeonKernel>(),
+        "vector256" when Vector256Kernel.IsSupported => visitor.Visit<Vector256Kernel>(),
+        "vector128" when Vector128Kernel.IsSupported => visitor.Visit<Vector128Kernel>(),
         _ => visitor.Visit<ScalarKernel>(),
     };
 }

@@ -1,6 +1,7 @@
-using EdgeSlide.Calibration;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using EdgeSlide.Calibration;
 using EdgeSlide.Model;
 
 namespace EdgeSlide.Kernels;
@@ -11,6 +12,9 @@ namespace EdgeSlide.Kernels;
 /// </summary>
 internal ref struct TopK(Span<Prediction> results)
 {
+    private const int MaxPasses = 8;
+    private const int MaxScanned = 64;
+
     private readonly Span<Prediction> _results = results;
     private float _threshold = float.NegativeInfinity;
 
@@ -31,6 +35,68 @@ internal ref struct TopK(Span<Prediction> results)
     {
         if (Count < _results.Length || score > _threshold || (score == _threshold && label < _results[Count - 1].Label))
             Insert(label, logit, score);
+    }
+
+    /// <summary>
+    /// Offers neurons in any order. A few answers out of a few dozen are found by as many passes over all scores, a handful of
+    /// vectors: insertion would lose its time to mispredicted branches.
+    /// </summary>
+    public unsafe void OfferAll(int* labels, float* logits, float* scores, int count)
+    {
+        if (Count > 0 || _results.Length > MaxPasses || count > MaxScanned || !Vector256.IsHardwareAccelerated || !Scan(labels, logits, scores, count))
+        {
+            for (int i = 0; i < count; i++)
+                Offer(labels[i], logits[i], scores[i]);
+        }
+    }
+
+    /// <summary>False if a score is not finite; then nothing has been offered.</summary>
+    private unsafe bool Scan(int* labels, float* logits, float* scores, int count)
+    {
+        int padded = (count + 7) & ~7;
+        float* left = stackalloc float[MaxScanned];
+        new ReadOnlySpan<float>(scores, count).CopyTo(new Span<float>(left, count));
+        new Span<float>(left + count, padded - count).Clear();
+        Vector256<float> finite = Vector256<float>.AllBitsSet, infinity = Vector256.Create(float.PositiveInfinity);
+        for (int i = 0; i < padded; i += 8)
+            finite &= Vector256.LessThan(Vector256.Abs(Vector256.Load(left + i)), infinity);
+        if (finite.ExtractMostSignificantBits() != 0xFF)
+            return false;
+        new Span<float>(left + count, padded - count).Fill(float.NegativeInfinity);
+        int wanted = Math.Min(count, _results.Length);
+        for (int rank = 0; rank < wanted; rank++)
+        {
+            int at = Largest(labels, left, padded);
+            _results[rank] = new Prediction(labels[at], logits[at], scores[at], float.NaN);
+            left[at] = float.NegativeInfinity;
+        }
+        Count = wanted;
+        if (wanted > 0 && wanted == _results.Length)
+            _threshold = _results[wanted - 1].Score;
+        return true;
+    }
+
+    /// <summary>The place of the largest score; among equal ones, that of the lowest label.</summary>
+    private static unsafe int Largest(int* labels, float* scores, int padded)
+    {
+        Vector256<float> max = Vector256.Load(scores);
+        for (int i = 8; i < padded; i += 8)
+            max = Vector256.MaxNative(max, Vector256.Load(scores + i));
+        Vector128<float> half = Vector128.MaxNative(max.GetLower(), max.GetUpper());
+        half = Vector128.MaxNative(half, Vector128.Shuffle(half, Vector128.Create(2, 3, 0, 1)));
+        half = Vector128.MaxNative(half, Vector128.Shuffle(half, Vector128.Create(1, 0, 3, 2)));
+        Vector256<float> largest = Vector256.Create(half.ToScalar());
+        int place = -1;
+        for (int i = 0; i < padded; i += 8)
+        {
+            for (uint equal = Vector256.Equals(Vector256.Load(scores + i), largest).ExtractMostSignificantBits(); equal != 0; equal &= equal - 1)
+            {
+                int at = i + BitOperations.TrailingZeroCount(equal);
+                if (place < 0 || labels[at] < labels[place])
+                    place = at;
+            }
+        }
+        return place;
     }
 
     /// <summary>Offers consecutive neurons, whose scores are their logits, in ascending order of id.</summary>

@@ -55,6 +55,46 @@ public sealed unsafe class TopKTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5)]
+    [InlineData(9)]
+    public void Neurons_offered_together_end_as_if_one_by_one(int k)
+    {
+        var random = new Random(10);
+        using var labels = new NativeBuffer<int>(100);
+        using var logits = new NativeBuffer<float>(100);
+        using var scores = new NativeBuffer<float>(100);
+        float[] odd = [float.NaN, float.PositiveInfinity, float.NegativeInfinity, -0f, 0f, float.MaxValue, float.MinValue];
+        for (int round = 0; round < 2000; round++)
+        {
+            int count = random.Next(0, 80);
+            for (int i = 0; i < count; i++)
+            {
+                labels.Pointer[i] = random.Next(round % 3 == 0 ? 1000 : 10_000_000);
+                logits.Pointer[i] = i;
+                scores.Pointer[i] = round % 4 == 0 ? random.Next(-3, 3) : random.NextSingle() - 0.5f;
+                if (round % 8 == 5 && random.Next(10) == 0)
+                    scores.Pointer[i] = odd[random.Next(odd.Length)];
+            }
+            int distinct = labels.Span[..count].ToArray().Distinct().Count();
+            if (distinct < count)
+                continue;
+            var (together, single) = (new Prediction[k], new Prediction[k]);
+            TopK all = new(together), one = new(single);
+            all.OfferAll(labels.Pointer, logits.Pointer, scores.Pointer, count);
+            for (int i = 0; i < count; i++)
+                one.Offer(labels.Pointer[i], logits.Pointer[i], scores.Pointer[i]);
+            Assert.Equal(one.Count, all.Count);
+            Assert.Equal(one.Max, all.Max);
+            Assert.Equal(single.Select(p => (p.Label, p.Logit, BitConverter.SingleToInt32Bits(p.Score))), together.Select(p => (p.Label, p.Logit, BitConverter.SingleToInt32Bits(p.Score))));
+            // Both go on alike.
+            all.Offer(-1, 0f, 0.25f);
+            one.Offer(-1, 0f, 0.25f);
+            Assert.Equal(single.Select(p => p.Label), together.Select(p => p.Label));
+        }
+    }
+
     [Fact]
     public void Probabilities_follow_the_activation()
     {

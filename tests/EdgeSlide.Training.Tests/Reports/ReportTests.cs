@@ -42,7 +42,7 @@ public sealed class ReportTests : IDisposable
             Measurement = ModelMeasurement.Of(network, device, test, network.Frequencies, default),
             Test = (test, Hostile, _ => Hostile),
             Model = (Hostile, 1, 1),
-            Layers = quantized.Layers,
+            Layers = [.. quantized.Layers.Select(error => (WeightFormat.Int8, error))],
             Tuning = TuningReport.Read(json),
         }.WriteHtml);
 

@@ -1,5 +1,6 @@
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Scale;
 using EdgeSlide.Training.Tests.Data;
 
@@ -55,6 +56,37 @@ public sealed class ScaleModelTests : IDisposable
         Assert.True(right[1] > 0.6 * Queries, $"dense finds {right[1]} of {Queries}");
         Assert.InRange(right[0], right[1], Queries);
     }
+
+    [Theory]
+    [InlineData(40)]
+    [InlineData(30_000)]
+    public void Auto_is_not_slower_than_the_better_mode(int labels)
+    {
+        ScaleOptions options = Small with { Labels = labels };
+        string path = _files.Path("wide.eslide");
+        Dataset queries = ScaleModel.Queries(200, options);
+        ScaleModel.Write(path, options);
+        var losses = new List<double>();
+        // Other work on the machine can spoil a measurement, not all of them.
+        for (int attempt = 0; attempt < 5 && losses.All(l => l > 0.1); attempt++)
+        {
+            BreakEven built;
+            using (EdgeSlideModel model = EdgeSlideModel.Open(path))
+                built = BreakEven.Measure(model, queries);
+            Assert.InRange(built.NeuronNanoseconds, 0.01, 10_000);
+            (double lsh, double dense) = Times(path, queries);
+            losses.Add((built.HashingPays ? lsh : dense) / Math.Min(lsh, dense) - 1);
+            if (labels == 30_000)
+                Assert.InRange(built.Width, 1, labels);
+        }
+        Assert.True(losses[^1] <= 0.1, "auto loses " + string.Join(", ", losses.Select(l => $"{l:P0}")));
+    }
+
+    [Theory]
+    [InlineData(2000, 1000, 2, 500)]
+    [InlineData(900, 1000, 2, 1)]
+    public void The_break_even_is_where_the_output_layer_costs_what_hashing_adds(double lsh, double before, double neuron, int width) =>
+        Assert.Equal(width, new BreakEven(lsh, 5000, before, neuron).Width);
 
     [Fact]
     public void A_query_keeps_its_share_of_the_label_and_has_every_feature_once()
@@ -119,6 +151,12 @@ public sealed class ScaleModelTests : IDisposable
             Assert.Throws<ArgumentException>(() => ScaleModel.Write(_files.Path("none.eslide"), options));
             Assert.Empty(Directory.GetFiles(_files.Folder));
         }
+    }
+
+    private static (double Lsh, double Dense) Times(string path, Dataset queries)
+    {
+        using EdgeSlideModel model = EdgeSlideModel.Open(path);
+        return PredictorEvaluator.MeasureTimes(model, queries);
     }
 
     private byte[] Bytes(string name) => File.ReadAllBytes(_files.Path(name));

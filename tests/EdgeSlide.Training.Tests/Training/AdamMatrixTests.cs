@@ -30,7 +30,7 @@ public sealed unsafe class AdamMatrixTests
         lazy.Update(0, zero.Items, Step(401));
         eager.Update(0, zero.Items, Step(401));
         for (int i = 0; i < Columns; i++)
-            Assert.Equal(eager.Weights[i], lazy.Weights[i], 0.02f * MathF.Abs(eager.Weights[i]));
+            Assert.Equal(eager.Weights[i], lazy.Weights[i], 0.05f * MathF.Abs(eager.Weights[i]));
     }
 
     [Fact]

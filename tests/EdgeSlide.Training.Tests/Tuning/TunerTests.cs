@@ -15,6 +15,9 @@ public sealed class TunerTests : IClassFixture<TunerTests.TrainedFixture>
 {
     private const int Features = 4000, Labels = 400;
 
+    // Neurons in another order, so that neurons and labels are told apart.
+    private static readonly StorageOptions Storage = new() { TableShare = 0, Reorder = true };
+
     private readonly TrainedFixture _trained;
 
     public TunerTests(TrainedFixture trained) => _trained = trained;
@@ -65,7 +68,7 @@ public sealed class TunerTests : IClassFixture<TunerTests.TrainedFixture>
     {
         // A model with nothing but SimHash tables: feature buckets are far cheaper for the same answers.
         string poor = _trained.Path("poor.eslide"), output = _trained.Path("rich.eslide");
-        QuantizationJob.Run(_trained.Network, _trained.Train, _trained.Held, new SelectorOptions { FeatureBuckets = false, HiddenTables = 24, HiddenBits = 8, BucketSize = 16 }, new StorageOptions(), poor);
+        QuantizationJob.Run(_trained.Network, _trained.Train, _trained.Held, new SelectorOptions { FeatureBuckets = false, HiddenTables = 24, HiddenBits = 8, BucketSize = 16 }, Storage, poor);
         using EdgeSlideModel model = EdgeSlideModel.Open(poor);
         var network = new TuningNetwork(_trained.Network, _trained.Train, LabelFrequencies.Of(_trained.Train));
         TuningResult result = TuningJob.Run(model, _trained.Held, network, new TuningOptions { Trials = 500, MaxLoss = 1 }, output);
@@ -119,13 +122,15 @@ public sealed class TunerTests : IClassFixture<TunerTests.TrainedFixture>
         BucketTable full = model.Layout.Output.Selector!.Sources[0].Buckets;
         foreach ((int cap, int minVote) in new[] { (1, 1), (3, 1), (1000, 40), (2, 60) })
         {
-            BucketTable cut = source.Prune(cap, minVote).Table;
+            PrunedBuckets pruned = source.Prune(cap, minVote);
+            BucketTable cut = pruned.Table;
             for (int key = 0; key < full.KeyCount; key++)
             {
                 uint[] all = Bucket(full, key), kept = Bucket(cut, key);
                 uint[] wanted = [.. all.Select((entry, i) => (entry, i)).Where(e => (e.entry & 0xFF) >= minVote).OrderByDescending(e => e.entry & 0xFF).ThenBy(e => e.i).Take(cap).OrderBy(e => e.i).Select(e => e.entry)];
                 Assert.Equal(wanted, kept);
             }
+            GC.KeepAlive(pruned);
         }
     }
 
@@ -162,7 +167,7 @@ public sealed class TunerTests : IClassFixture<TunerTests.TrainedFixture>
             TrainingResult result = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 6, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, Train, Held).Run();
             Network = new TrainedModel(result.Network, Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = Features }, null, null),
                 [.. Enumerable.Range(0, Labels).Select(i => $"{i}")], false, new TrainingRecord());
-            QuantizationJob.Run(Network, Train, Held, new SelectorOptions { Budget = 24, BucketSize = 16 }, new StorageOptions(), Model);
+            QuantizationJob.Run(Network, Train, Held, new SelectorOptions { Budget = 24, BucketSize = 16 }, Storage, Model);
         }
 
         internal Dataset Train { get; } = Samples.Learnable(1, 4000, Features, Labels);

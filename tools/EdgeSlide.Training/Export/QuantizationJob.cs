@@ -37,6 +37,9 @@ internal sealed record QuantizationReport(
     /// <summary>Of the output layer.</summary>
     public WeightFormat Format { get; init; }
 
+    /// <summary>The number of output neurons at which the dense network would take as long as hashing, on this machine.</summary>
+    public int BreakEvenWidth { get; init; }
+
     /// <summary>What another order of the neurons changed, if that was asked for.</summary>
     public ReorderReport? Reordered { get; init; }
 
@@ -130,7 +133,7 @@ internal static class QuantizationJob
     private static QuantizationReport Measure(string path, TrainedModel trained, QuantizedNetwork quantized, ExportedSelector selector, TableReport tables, Dataset train, Dataset? held)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = selector.VoteBlend });
-        (double lsh, double dense) = PredictorEvaluator.MeasureTimes(model, held ?? train);
+        BreakEven times = BreakEven.Measure(model, held ?? train);
         Accuracy? fp32 = null, int8Dense = null, int8Lsh = null;
         if (held is not null)
         {
@@ -142,7 +145,8 @@ internal static class QuantizationJob
             int8Dense = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Dense, propensity));
             int8Lsh = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, propensity));
         }
-        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend, lsh < dense, lsh, dense, 0, tables) { Format = quantized.Layers[^1].Format };
+        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend,
+            times.HashingPays, times.LshNanoseconds, times.DenseNanoseconds, 0, tables) { Format = quantized.Layers[^1].Format, BreakEvenWidth = times.Width };
     }
 
     /// <summary>Accuracy before entries are dropped, with the blend that would be chosen then.</summary>
@@ -170,6 +174,14 @@ internal static class QuantizationJob
             json.WriteNumber("epochs", record.Epochs);
             json.WriteString("options", record.Options);
             json.WriteNumber("bucket_size", options.BucketSize);
+            if (report is not null)
+            {
+                json.WriteStartObject("speed_at_export");
+                json.WriteNumber("lsh_ns", Math.Round(report.LshNanoseconds));
+                json.WriteNumber("dense_ns", Math.Round(report.DenseNanoseconds));
+                json.WriteNumber("break_even_width", report.BreakEvenWidth);
+                json.WriteEndObject();
+            }
             if (report?.Fp32Dense is { } fp32)
             {
                 json.WriteStartObject("accuracy_at_export");

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Xml.Linq;
+using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Export;
@@ -26,7 +27,8 @@ internal sealed class TrainingReport(TrainedModel network)
     /// <summary>The device model's file name, size and the part that tables take.</summary>
     public (string Name, long Bytes, long TableBytes)? Model { get; init; }
 
-    public IReadOnlyList<QuantizationError>? Layers { get; init; }
+    /// <summary>How the layers' weights are stored and what that changed.</summary>
+    public IReadOnlyList<(WeightFormat Format, QuantizationError Error)>? Layers { get; init; }
 
     public TuningReport? Tuning { get; init; }
 
@@ -133,14 +135,17 @@ internal sealed class TrainingReport(TrainedModel network)
             yield return Html.E("div", [Html.A("class", "row"), .. figures]);
     }
 
-    private IEnumerable<XElement> Quantization(IReadOnlyList<QuantizationError> errors)
+    private IEnumerable<XElement> Quantization(IReadOnlyList<(WeightFormat Format, QuantizationError Error)> stored)
     {
         IReadOnlyList<NetworkLayer> layers = network.Network.Layers;
         yield return Html.E("h2", "Quantization");
         yield return Html.Note("Every row of weights has a scale of its own; errors are distances from the FP32 weights.");
-        yield return Html.Table(["layer", " shape", "FP32 bytes", "stored bytes", "largest error", "mean error", "mean weight", "error of weight"], errors.Select((e, i) => (IReadOnlyList<object>)
-            [$"{i}", $"{layers[i].Inputs:N0} to {layers[i].Outputs:N0}", $"{e.FloatBytes:N0}", $"{e.QuantizedBytes:N0}", Html.Number(e.MaxError), Html.Number(e.MeanError), Html.Number(e.MeanMagnitude),
-                e.MeanMagnitude > 0 ? $"{100 * e.MeanError / e.MeanMagnitude:0.0}%" : "-"]));
+        yield return Html.Table(["layer", " shape", "format", "FP32 bytes", "stored bytes", "largest error", "mean error", "mean weight", "error of weight"], stored.Select((layer, i) =>
+        {
+            QuantizationError e = layer.Error;
+            return (IReadOnlyList<object>)[$"{i}", $"{layers[i].Inputs:N0} to {layers[i].Outputs:N0}", layer.Format.ToString().ToUpperInvariant(), $"{e.FloatBytes:N0}", $"{e.QuantizedBytes:N0}",
+                Html.Number(e.MaxError), Html.Number(e.MeanError), Html.Number(e.MeanMagnitude), e.MeanMagnitude > 0 ? $"{100 * e.MeanError / e.MeanMagnitude:0.0}%" : "-"];
+        }));
     }
 
     private IEnumerable<XElement> Mistakes(IReadOnlyList<Mistake> mistakes, Dataset rows, Func<int, string> describe)

@@ -23,7 +23,12 @@ internal static unsafe class ScaleModel
     /// <summary>The logit of a label whose weights point exactly where the query does.</summary>
     private const float LogitScale = 16f;
 
-    public static void Write(string path, ScaleOptions options, Action<string>? stage = null, CancellationToken cancel = default)
+    /// <param name="path">The .eslide file.</param>
+    /// <param name="options">The shape.</param>
+    /// <param name="pays">Whether auto mode hashes; known once a model of the shape has been measured.</param>
+    /// <param name="stage">Told what is going on.</param>
+    /// <param name="cancel">Stops before the file is there.</param>
+    public static void Write(string path, ScaleOptions options, bool pays = true, Action<string>? stage = null, CancellationToken cancel = default)
     {
         options.Validate();
         stage?.Invoke("drawing features");
@@ -69,7 +74,7 @@ internal static unsafe class ScaleModel
         }
         stage?.Invoke("filling buckets");
         (byte[] offsets, byte[] entries, float voteScale) = Buckets(keys, options);
-        var selector = new SelectorHeader { Budget = (uint)Math.Min(options.Budget, options.Labels), SourceCount = 1, VoteBlend = options.VoteBlend, Pays = 1 };
+        var selector = new SelectorHeader { Budget = (uint)Math.Min(options.Budget, options.Labels), SourceCount = 1, VoteBlend = options.VoteBlend, Pays = pays ? 1u : 0u };
         var source = new SourceRecord { Kind = SourceKind.Features, KeyCount = (uint)options.Features, Tables = 1, Weight = 1f, VoteScale = voteScale };
 
         stage?.Invoke("writing the model");
@@ -108,6 +113,35 @@ internal static unsafe class ScaleModel
                 output.Append(NewLine);
             }
         });
+    }
+
+    /// <summary>Queries as the network sees them.</summary>
+    public static Dataset Queries(int count, ScaleOptions options)
+    {
+        var features = new ZipfFeatures(options.Features, new Xoshiro256(options.Seed));
+        var prototypes = new Prototypes(options, features);
+        Featurizer featurizer = CreateFeaturizer(options, features);
+        int width = options.RowFeatures;
+        var (ids, values, labels) = (new int[count * width], new float[count * width], new int[count]);
+        float[] ones = [.. Enumerable.Repeat(1f, width)];
+        using var vector = new FeatureVector();
+        for (int query = 0; query < count; query++)
+        {
+            Span<int> row = ids.AsSpan(query * width, width);
+            prototypes.DrawQuery(query, row, out labels[query]);
+            featurizer.FromSparse(row, ones, vector);
+            vector.ValueSpan.CopyTo(values.AsSpan(query * width, width));
+        }
+        return new Dataset
+        {
+            FeatureCount = options.Features,
+            LabelCount = options.Labels,
+            FeatureOffsets = [.. Enumerable.Range(0, count + 1).Select(i => (long)i * width)],
+            FeatureIds = ids,
+            FeatureValues = values,
+            LabelOffsets = [.. Enumerable.Range(0, count + 1).Select(i => (long)i)],
+            LabelIds = labels,
+        };
     }
 
     private static Featurizer CreateFeaturizer(ScaleOptions options, ZipfFeatures features) => Featurizer.Create(new FeaturizerRecord

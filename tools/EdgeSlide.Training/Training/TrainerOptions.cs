@@ -105,6 +105,11 @@ public sealed record TrainerOptions
     /// <summary>One second moment per row (embedding or neuron) instead of one per weight: half the optimizer's memory.</summary>
     public bool RowSecondMoments { get; init; } = true;
 
+    /// <summary>
+    /// Let the moments of neurons age in the steps that do not evaluate them, as the full softmax would; otherwise they stand still.
+    /// </summary>
+    public bool AgeMoments { get; init; } = true;
+
     /// <summary>Probability with which an input feature is left out of a training row.</summary>
     public float FeatureDropout { get; init; }
 

@@ -96,7 +96,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         {
             bool output = i == sizes.Count - 1;
             int outputs = output ? data.LabelCount : sizes[i + 1];
-            _dense[i] = new DenseLayer(outputs, sizes[i], options.RowSecondMoments);
+            _dense[i] = new DenseLayer(outputs, sizes[i], options.RowSecondMoments, options.AgeMoments ? RowTime.Shared : RowTime.Own);
             _dense[i].Matrix.Randomize((output ? 0.5f : 1.4f) / MathF.Sqrt(sizes[i]), seed + (ulong)i + 1);
             int stride = VectorMath.Pad(sizes[i]);
             widest = Math.Max(widest, stride);
@@ -761,14 +761,14 @@ internal sealed unsafe class TrainingCore : IDisposable
     }
 
     /// <summary>A fully connected layer under training; hidden ones also keep both packed forms of their weights.</summary>
-    private sealed class DenseLayer(int outputs, int inputs, bool rowSecondMoments) : IDisposable
+    private sealed class DenseLayer(int outputs, int inputs, bool rowSecondMoments, RowTime time) : IDisposable
     {
         private NativeArray<float>? _forward;
         private NativeArray<float>? _backward;
 
-        internal AdamMatrix Matrix { get; } = new(outputs, inputs, momentum: true, rowSecondMoments, RowTime.Shared);
+        internal AdamMatrix Matrix { get; } = new(outputs, inputs, momentum: true, rowSecondMoments, time);
 
-        internal AdamVector Bias { get; } = new(outputs, RowTime.Shared);
+        internal AdamVector Bias { get; } = new(outputs, time);
 
         internal float* PackedForward => _forward!.Items;
 

@@ -182,6 +182,7 @@ internal sealed class TuningEvaluator
                 }
             }
         }
+        GC.KeepAlive(this);
         for (int t = 0; t < trials.Count; t++)
         {
             workers[t].Dispose();
@@ -218,7 +219,7 @@ internal sealed class TuningEvaluator
             if (setting.Sources[s].Cap > 0)
                 used.Add(_sources[s].Candidates(setting.Sources[s], Pruned(s, setting.Sources[s])));
         }
-        return _layout with { Layers = [.. _layout.Layers[..^1], _layout.Output.WithSelector(LayerSelector.Of(setting.Budget, setting.VoteBlend, [.. used]))] };
+        return _layout.WithSelector(LayerSelector.Of(setting.Budget, setting.VoteBlend, [.. used]));
     }
 
     private PrunedBuckets Pruned(int source, SourceSetting setting)

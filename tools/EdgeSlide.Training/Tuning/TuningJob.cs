@@ -56,7 +56,7 @@ internal static class TuningJob
         }
         int own = sources.Count;
         if (network is not null)
-            sources.AddRange(BuildSources(network, report, cancel));
+            sources.AddRange(BuildSources(network, layout.LabelMap?.Neurons(), report, cancel));
         if (sources.Count == 0)
             throw new ArgumentException("the model has no hash tables to tune; build some from its network and training rows");
 
@@ -87,7 +87,7 @@ internal static class TuningJob
     }
 
     /// <summary>Sources that the model does not have, from two ways to count the rows' votes, with full buckets.</summary>
-    private static IEnumerable<TuningSource> BuildSources(TuningNetwork network, Action<TuningProgress>? report, CancellationToken cancel)
+    private static IEnumerable<TuningSource> BuildSources(TuningNetwork network, int[]? neurons, Action<TuningProgress>? report, CancellationToken cancel)
     {
         bool sparse = network.Model.Featurizer.Kind != FeaturizerKind.Dense;
         SelectorOptions[] builds =
@@ -101,7 +101,7 @@ internal static class TuningJob
             report?.Invoke(new TuningProgress($"building tables, {i + 1} of {builds.Length}", 0, 0, ""));
             ExportedSelector selector = SelectorBuilder.Build(network.Model.Network, network.Train, build, cancel);
             foreach (ExportedSource source in selector.Sources)
-                yield return TuningSource.Of(source, network.Model.Network.Layers[^1].Inputs, $"votes {build.TopVote:0.#}/{build.NextVote:0.#}/{build.TrueVote:0.#}");
+                yield return TuningSource.Of(source, network.Model.Network.Layers[^1].Inputs, $"votes {build.TopVote:0.#}/{build.NextVote:0.#}/{build.TrueVote:0.#}", neurons);
         }
     }
 

@@ -15,7 +15,13 @@ internal sealed unsafe class PrunedBuckets(NativeBuffer<uint> offsets, NativeBuf
 
     public BucketTable Table => new(new View<uint>(offsets.Pointer, offsets.Length), new View<uint>(entries.Pointer, EntryCount));
 
-    public FrozenBuckets Freeze(float voteScale) => new(offsets.Span.ToArray(), entries.Span[..(int)EntryCount].ToArray(), voteScale);
+    public FrozenBuckets Freeze(float voteScale)
+    {
+        var frozen = new FrozenBuckets(offsets.Span.ToArray(), entries.Span.ToArray()[..(int)EntryCount], voteScale);
+        // The buffers free their memory when nobody holds them.
+        GC.KeepAlive(this);
+        return frozen;
+    }
 }
 
 /// <summary>
@@ -67,11 +73,15 @@ internal sealed unsafe class TuningSource : IDisposable
 
     /// <summary>A source that was just built.</summary>
     /// <param name="note">Sets it apart from others of its kind.</param>
-    public static TuningSource Of(ExportedSource source, int inputs, string note)
+    /// <param name="neurons">[labels] the neuron that stands for each label; null where they are the same.</param>
+    public static TuningSource Of(ExportedSource source, int inputs, string note, int[]? neurons)
     {
+        uint[] entries = source.Buckets.Entries;
+        if (neurons is not null)
+            entries = Array.ConvertAll(entries, entry => BucketTable.Pack(neurons[entry >> BucketTable.VoteBits], (byte)entry));
         SourceRecord record = source.Record with { VoteScale = source.Buckets.VoteScale };
         ReadOnlySpan<byte> hash = source.Planes is not null ? System.Runtime.InteropServices.MemoryMarshal.AsBytes(source.Planes.AsSpan()) : source.Tree;
-        return new TuningSource($"{Describe(record)}, {note}", record, source.Buckets.Offsets, source.Buckets.Entries, hash, inputs);
+        return new TuningSource($"{Describe(record)}, {note}", record, source.Buckets.Offsets, entries, hash, inputs);
     }
 
     /// <summary>At most <paramref name="cap"/> entries a bucket, none whose stored vote is below <paramref name="minVote"/>.</summary>

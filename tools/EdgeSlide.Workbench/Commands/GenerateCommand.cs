@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Globalization;
+using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Scale;
 using EdgeSlide.Workbench.Console;
 
@@ -42,6 +44,14 @@ internal static class GenerateCommand
         return command;
     }
 
+    /// <summary>With fewer queries the wider the model is: a dense query of millions of labels takes tens of milliseconds.</summary>
+    private static BreakEven Measure(string path, ScaleOptions options)
+    {
+        using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false);
+        int queries = Math.Clamp(10_000_000 / options.Labels, 20, 400);
+        return BreakEven.Measure(model, ScaleModel.Queries(queries, options), queries);
+    }
+
     private static int Run(ParseResult parsed, CancellationToken cancel)
     {
         var options = new ScaleOptions
@@ -63,12 +73,17 @@ internal static class GenerateCommand
             throw new CommandException(ExitCodes.Usage, "--query-count must be at least 1");
         MemoryBudget.Require(options.WorkingBytes, null);
         string model = parsed.GetValue(Model)!;
-        Screen.Stages(stage =>
+        BreakEven times = Screen.Stages(stage =>
         {
-            ScaleModel.Write(model, options, stage, cancel);
-            return true;
+            ScaleModel.Write(model, options, stage: stage, cancel: cancel);
+            stage("measuring");
+            BreakEven measured = Measure(model, options);
+            if (!measured.HashingPays)
+                ScaleModel.Write(model, options, pays: false, stage, cancel);
+            return measured;
         });
         Screen.Say($"wrote {model} ({new FileInfo(model).Length:N0} bytes)");
+        Screen.Say(string.Create(CultureInfo.InvariantCulture, $"here a query took {times.LshNanoseconds / 1000:F1} us with hashing, {times.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(times.HashingPays ? "lsh" : "dense")}; break-even at about {times.Width:N0} labels"));
         if (parsed.GetValue(Queries) is { } path)
         {
             ScaleModel.WriteQueries(path, queries, options);

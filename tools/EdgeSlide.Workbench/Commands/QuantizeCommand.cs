@@ -158,7 +158,7 @@ internal static class QuantizeCommand
         }
         if (report.Calibration is { } calibration)
             Screen.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"probabilities: {calibration.Neurons.Length} sampled neurons estimate the softmax's sum to {calibration.LogPartitionError:F3} (ln; the candidates alone miss {calibration.LogPartitionErrorWithout:F3}); calibration error on held-out rows {calibration.EceLsh:F4} with hashing, {calibration.EceDense:F4} densely"));
-        Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}");
+        Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}; break-even at about {report.BreakEvenWidth:N0} labels");
         if (report.Reordered is { } order)
         {
             Table places = new Table().Border(TableBorder.Simple).AddColumns("touched per query", "lines of votes", "pages of votes", "lines of scales", "lines of rows", "pages of rows");

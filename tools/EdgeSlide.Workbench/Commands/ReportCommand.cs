@@ -72,7 +72,7 @@ internal static class ReportCommand
                 Test = test,
                 Measurement = test is { } t ? ModelMeasurement.Of(network, device, t.Rows, frequencies, cancel) : null,
                 Model = device is null ? null : (Path.GetFileName(modelPath)!, device.File.Length, TableBytes(device)),
-                Layers = device is null ? null : [.. QuantizedNetwork.From(network.Network, network.Featurizer.Kind == FeaturizerKind.Dense).Layers.Select(l => l.Error)],
+                Layers = device is null ? null : [.. QuantizedNetwork.From(network.Network, network.Featurizer.Kind == FeaturizerKind.Dense, FormatsOf(device)).Layers.Select(l => (l.Format, l.Error))],
             };
             stage("writing");
             WholeFile.Write(output, report.WriteHtml);
@@ -81,6 +81,9 @@ internal static class ReportCommand
         Screen.Say($"wrote {output} ({new FileInfo(output).Length:N0} bytes)");
         return ExitCodes.Ok;
     }
+
+    private static StorageOptions FormatsOf(EdgeSlideModel model) =>
+        new() { Rows = model.Layout.Output.Format, InputRows = model.Layout.SparseInput?.Format ?? WeightFormat.Int8 };
 
     private static long TableBytes(EdgeSlideModel model) =>
         model.File.Sections.Where(s => s.Kind is SectionKind.BucketOffsets or SectionKind.BucketEntries or SectionKind.HashPlanes).Sum(s => s.Length);

@@ -42,6 +42,7 @@ internal static class TrainCommand
     private static readonly Option<int> Negatives = DataOptions.Value("--negatives", "Random negative labels per batch.", 1024);
     private static readonly Option<float> NegativePower = DataOptions.Value("--negative-power", "Draw negatives in proportion to their label's frequency to this power, corrected; 0 draws uniformly.", 0.5f);
     private static readonly Option<int> TableNegatives = DataOptions.Value("--table-negatives", "Labels per row that hash tables of likely labels add.", 0);
+    private static readonly Option<bool> AgeMoments = DataOptions.Value("--age-moments", "Let Adam's moments of output neurons age while they are not sampled, as under the full softmax; false lets them stand still.", true);
     private static readonly Option<bool> WeightMoments = DataOptions.Value("--weight-moments", "Keep Adam's second moment per weight instead of per row: twice the optimizer's memory, sometimes better.", false);
     private static readonly Option<float> FeatureDropout = DataOptions.Value("--feature-dropout", "Share of input features left out at random.", 0.2f);
     private static readonly Option<float> HiddenDropout = DataOptions.Value("--hidden-dropout", "Share of hidden neurons left out at random.", 0f);
@@ -72,7 +73,7 @@ internal static class TrainCommand
         foreach (Option option in new Option[]
         {
             NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, OutputRate, Decay, WarmUp, BatchSize, Negatives, NegativePower, TableNegatives,
-            WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
+            AgeMoments, WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
             Log, EvaluateEvery, MemoryLimit,
         })
         {
@@ -183,6 +184,7 @@ internal static class TrainCommand
             RandomNegatives = parsed.GetValue(Negatives),
             NegativePower = parsed.GetValue(NegativePower),
             TableNegatives = parsed.GetValue(TableNegatives),
+            AgeMoments = parsed.GetValue(AgeMoments),
             RowSecondMoments = !parsed.GetValue(WeightMoments),
             FeatureDropout = parsed.GetValue(FeatureDropout),
             HiddenDropout = parsed.GetValue(HiddenDropout),

@@ -1,0 +1,125 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using EdgeSlide.Kernels;
+using EdgeSlide.Training.Data;
+
+namespace EdgeSlide.Training.Evaluation;
+
+/// <summary>One working-set size: how fast memory of that size is read on one thread.</summary>
+/// <param name="Bytes">The working set.</param>
+/// <param name="SequentialGigabytes">Read in order, per second.</param>
+/// <param name="PrefetchedNanoseconds">A random cache line among many that are asked for before the first is used.</param>
+/// <param name="DependentNanoseconds">A random cache line whose address comes from the one before.</param>
+internal sealed record MemoryLimit(long Bytes, double SequentialGigabytes, double PrefetchedNanoseconds, double DependentNanoseconds);
+
+/// <summary>What this machine can do at best on one thread: the roofs that docs/performance.md holds the stages against.</summary>
+internal static unsafe class MachineLimits
+{
+    private const int Line = 64;
+
+    /// <summary>Lines asked for together, about as many as a query of 75 features needs.</summary>
+    private const int Together = 300;
+
+    public static MemoryLimit Memory(long bytes)
+    {
+        int lines = (int)(bytes / Line);
+        using var buffer = new NativeBuffer<long>(lines * (Line / sizeof(long)));
+        // One cycle through all lines in random order (Sattolo), for the dependent reads.
+        var next = new int[lines];
+        for (int i = 0; i < lines; i++)
+            next[i] = i;
+        var random = new Xoshiro256(1);
+        for (int i = lines - 1; i > 0; i--)
+        {
+            int j = random.Below(i);
+            (next[i], next[j]) = (next[j], next[i]);
+        }
+        for (int i = 0; i < lines; i++)
+            buffer.Pointer[(long)i * (Line / sizeof(long))] = next[i];
+
+        long place = 0;
+        return new MemoryLimit(bytes, bytes / Best(() => Sequential(buffer)), Best(() => Prefetched(buffer, lines, random)) / Together,
+            Best(() => place = Dependent(buffer, place)) / Together);
+    }
+
+    /// <summary>INT8 multiplications with addition per nanosecond, rows and vector in the nearest cache.</summary>
+    public static double Multiplications(string kernel) => KernelSelector.Dispatch(kernel, new DotTimer());
+
+    /// <summary>The least of several rounds, in nanoseconds: what else the machine does can only add.</summary>
+    private static double Best(Func<long> work)
+    {
+        double best = double.MaxValue;
+        long sink = work();
+        for (int round = 0; round < 15; round++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            sink += work();
+            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalNanoseconds);
+        }
+        GC.KeepAlive(sink);
+        return best;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static long Sequential(NativeBuffer<long> buffer)
+    {
+        Vector256<long> a = default, b = default, c = default, d = default;
+        long* at = buffer.Pointer, end = at + buffer.Length;
+        for (; at + 16 <= end; at += 16)
+        {
+            a |= Vector256.Load(at);
+            b |= Vector256.Load(at + 4);
+            c |= Vector256.Load(at + 8);
+            d |= Vector256.Load(at + 12);
+        }
+        return Vector256.Sum(a | b | c | d);
+    }
+
+    private static long Prefetched(NativeBuffer<long> buffer, int lines, Xoshiro256 random)
+    {
+        int* wanted = stackalloc int[Together];
+        for (int i = 0; i < Together; i++)
+        {
+            wanted[i] = random.Below(lines);
+            Prefetch.Line(buffer.Pointer + (long)wanted[i] * (Line / sizeof(long)));
+        }
+        long sum = 0;
+        for (int i = 0; i < Together; i++)
+            sum += buffer.Pointer[(long)wanted[i] * (Line / sizeof(long))];
+        return sum;
+    }
+
+    private static long Dependent(NativeBuffer<long> buffer, long place)
+    {
+        for (int i = 0; i < Together; i++)
+            place = buffer.Pointer[place * (Line / sizeof(long))];
+        return place;
+    }
+
+    private sealed class DotTimer : IKernelVisitor<double>
+    {
+        public double Visit<TKernel>() where TKernel : struct, IKernel
+        {
+            const int Rows = 64, Width = 128;
+            using var rows = new NativeBuffer<sbyte>(Rows * Width);
+            using var vector = new NativeBuffer<sbyte>(Width);
+            using var sums = new NativeBuffer<int>(4);
+            double best = double.MaxValue;
+            for (int round = 0; round < 200; round++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                for (int repeat = 0; repeat < 50; repeat++)
+                {
+                    for (int row = 0; row < Rows; row += 4)
+                    {
+                        sbyte* first = rows.Pointer + row * Width;
+                        TKernel.Dot4(first, first + Width, first + 2 * Width, first + 3 * Width, vector.Pointer, Width, sums.Pointer);
+                    }
+                }
+                best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalNanoseconds);
+            }
+            return 50.0 * Rows * Width / best;
+        }
+    }
+}
