@@ -93,10 +93,12 @@ public sealed unsafe class CentroidTreeTests : IDisposable
         }
     }
 
-    [Fact]
-    public void A_model_without_features_answers_as_well_as_its_network_and_the_same_way_twice()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_model_without_features_answers_as_well_as_its_network_and_the_same_way_twice(bool labelTree)
     {
-        string path = Model(out QuantizationReport report, out Dataset held);
+        string path = Model(out QuantizationReport report, out Dataset held, labelTree);
         byte[] first = File.ReadAllBytes(path);
         Assert.True(report.Fp32Dense!.P1 > 0.7, $"the network itself only reaches {report.Fp32Dense.P1}");
         Assert.True(report.Int8Lsh!.P1 >= report.Int8Dense!.P1 - 0.02, $"selection {report.Int8Lsh.P1}, all neurons {report.Int8Dense.P1}");
@@ -107,10 +109,10 @@ public sealed unsafe class CentroidTreeTests : IDisposable
         Assert.InRange(predictor.Cost.ActiveNeurons, 1, 32);
         (long _, long hash, int nodes) = Find(path);
         ReadOnlySpan<byte> tree = first.AsSpan((int)hash, (int)CentroidTree.SectionLength(32, nodes));
-        Assert.True(tree.SequenceEqual(File.ReadAllBytes(Model(out _, out _)).AsSpan((int)hash, tree.Length)), "the same rows gave another tree");
+        Assert.True(tree.SequenceEqual(File.ReadAllBytes(Model(out _, out _, labelTree)).AsSpan((int)hash, tree.Length)), "the same rows gave another tree");
     }
 
-    private string Model(out QuantizationReport report, out Dataset held)
+    private string Model(out QuantizationReport report, out Dataset held, bool labelTree = false)
     {
         Dataset train = Samples.Learnable(1, 4000, 4000, 400);
         held = Samples.Learnable(2, 800, 4000, 400);
@@ -120,7 +122,7 @@ public sealed unsafe class CentroidTreeTests : IDisposable
         string path = Path.Combine(_folder, "model.eslide");
         report = QuantizationJob.Run(HiddenInput.Of(model), HiddenInput.Of(model, train), HiddenInput.Of(model, held), new EdgeSlide.Training.Tables.SelectorOptions
         {
-            Budget = 32, FeatureBuckets = false, CentroidLevels = 2, CentroidBranch = 16, CentroidBeam = 8, CentroidBucketSize = 64,
+            Budget = 32, FeatureBuckets = false, LabelTree = labelTree, CentroidLevels = 2, CentroidBranch = 16, CentroidBeam = 8, CentroidBucketSize = 64,
         }, new StorageOptions(), path);
         held = HiddenInput.Of(model, held);
         return path;
