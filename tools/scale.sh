@@ -7,9 +7,10 @@
 #   LABELS   widths; default 30000 670091 3000000 (needs 1 GB of disk and 1.5 GB of memory)
 #
 #   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
-#   SCALE_QUERIES      queries measured in both modes, default 200; accuracy is on ten times as many for lsh
+#   SCALE_QUERIES      queries measured in both modes, default 200; hashing alone is measured on ten times as many
+#   SCALE_FEATURES     features of a query, default 75, about those of Amazon-670K's rows
 #
-# scale.json is a list with one object per width: labels, p1_lsh, p1_dense, ns_lsh and ns_dense (medians, in turns within one
+# scale.json is a list with one object per width: labels, features, p1_lsh, p1_dense, ns_lsh and ns_dense (medians, in turns within one
 # run), speedup, ns_lsh_alone (hashing alone, caches as it leaves them), active_neurons_mean, model_bytes, table_bytes, rss_lsh
 # and rss_dense (resident memory of a process that answers in this mode only). The task is made up: docs/performance.md, "Scale".
 set -euo pipefail
@@ -21,9 +22,9 @@ out=${1:-$root/artifacts/scale}
 [ $# -gt 0 ] && shift
 widths=("$@")
 [ ${#widths[@]} -gt 0 ] || widths=(30000 670091 3000000)
-queries=${SCALE_QUERIES:-200}
-for number in "$queries" "${widths[@]}"; do
-    case $number in '' | *[!0-9]* | 0*) echo "scale.sh: '$number' is not a number of labels or queries (see --help)" >&2; exit 2 ;; esac
+queries=${SCALE_QUERIES:-200} features=${SCALE_FEATURES:-75}
+for number in "$queries" "$features" "${widths[@]}"; do
+    case $number in '' | *[!0-9]* | 0*) echo "scale.sh: '$number' is not a number of labels, queries or features (see --help)" >&2; exit 2 ;; esac
 done
 
 mkdir -p "$out"
@@ -38,12 +39,14 @@ if [ -z "$binary" ]; then
     binary=$out/device/edgeslide
 fi
 
-# field FILE PATH: a number of the binary's one-line JSON; PATH is OBJECT.NAME or NAME.
+# field FILE PATH: a number of the binary's JSON; PATH is OBJECT.NAME or NAME. Objects hold no objects in what is asked for here.
 field() {
-    local text
-    text=$(tr -d '\n' < "$1")
-    case $2 in *.*) text=${text#*\"${2%%.*}\":\{} ;; esac
-    printf '%s' "$text" | sed -n "s/^[^]]*\"${2##*.}\":\([-0-9.eE+]*\).*/\1/p;t" | head -n 1
+    local text value
+    text=$(tr -d ' \n' < "$1")
+    case $2 in *.*) text=$(grep -o "\"${2%%.*}\":{[^}]*}" <<< "$text" | head -n 1) ;; esac
+    value=$(grep -o "\"${2##*.}\":[-0-9.eE+]*" <<< "$text" | head -n 1)
+    [ -n "$value" ] || { echo "scale.sh: there is no $2 in $1" >&2; return 1; }
+    printf '%s' "${value##*:}"
 }
 
 first=1
@@ -51,7 +54,7 @@ first=1
 printf '[' >> "$out/scale.json.tmp"
 for labels in "${widths[@]}"; do
     model=$out/scale-$labels.eslide data=$out/scale-$labels.txt
-    workbench generate "$model" --labels "$labels" --queries "$data" --query-count $((10 * queries))
+    workbench generate "$model" --labels "$labels" --row-features "$features" --queries "$data" --query-count $((10 * queries))
     "$binary" info "$model" --json > "$out/info.json"
     "$binary" eval "$model" "$data" --no-verify --limit "$queries" --json > "$out/eval.json"
     "$binary" bench "$model" "$data" --no-verify --queries "$queries" --rounds 3 --json > "$out/bench.json"
@@ -59,8 +62,8 @@ for labels in "${widths[@]}"; do
     "$binary" bench "$model" "$data" --no-verify --queries 20 --rounds 1 --mode dense --json > "$out/dense.json"
     [ $first = 1 ] || printf ',' >> "$out/scale.json.tmp"
     first=0
-    printf '\n  {"labels":%s,"p1_lsh":%s,"p1_dense":%s,"ns_lsh":%s,"ns_dense":%s,"speedup":%s,"ns_lsh_alone":%s,"active_neurons_mean":%s,"model_bytes":%s,"table_bytes":%s,"rss_lsh":%s,"rss_dense":%s}' \
-        "$labels" "$(field "$out/eval.json" lsh.p1)" "$(field "$out/eval.json" dense.p1)" \
+    printf '\n  {"labels":%s,"features":%s,"p1_lsh":%s,"p1_dense":%s,"ns_lsh":%s,"ns_dense":%s,"speedup":%s,"ns_lsh_alone":%s,"active_neurons_mean":%s,"model_bytes":%s,"table_bytes":%s,"rss_lsh":%s,"rss_dense":%s}' \
+        "$labels" "$features" "$(field "$out/eval.json" lsh.p1)" "$(field "$out/eval.json" dense.p1)" \
         "$(field "$out/bench.json" lsh.median_ns)" "$(field "$out/bench.json" dense.median_ns)" "$(field "$out/bench.json" speedup)" \
         "$(field "$out/lsh.json" lsh.median_ns)" "$(field "$out/lsh.json" lsh.active_neurons_mean)" \
         "$(field "$out/info.json" model_bytes)" "$(field "$out/info.json" table_bytes)" \

@@ -46,7 +46,7 @@ public sealed class NeuronOrderTests : IDisposable
         Dataset queries = OneKeyEach(Keys);
         PlacesTouched before = PlacesTouched.Measure(selector, queries, 128), after = PlacesTouched.Measure(selector.Reordered(order), queries, 128);
         Assert.True(after.RowPages < 0.5 * before.RowPages, $"{before} became {after}");
-        Assert.True(after.VoteLines < 0.6 * before.VoteLines, $"{before} became {after}");
+        Assert.True(after.ScaleLines < before.ScaleLines, $"{before} became {after}");
         Assert.Equal(before.RowLines, after.RowLines);
     }
 

@@ -8,12 +8,10 @@ namespace EdgeSlide.Training.Tables;
 /// How many different places a query touches that depend on the order of the neurons, in the mean over rows: it is they that a
 /// reordering can save.
 /// </summary>
-/// <param name="VoteLines">Cache lines of vote slots, four bytes a neuron.</param>
-/// <param name="VotePages">Pages of vote slots.</param>
 /// <param name="ScaleLines">Cache lines of scales and biases, eight bytes a neuron.</param>
 /// <param name="RowLines">Cache lines of weight rows.</param>
 /// <param name="RowPages">Pages of weight rows.</param>
-internal sealed record PlacesTouched(double VoteLines, double VotePages, double ScaleLines, double RowLines, double RowPages)
+internal sealed record PlacesTouched(double ScaleLines, double RowLines, double RowPages)
 {
     private const int Line = 64;
     private const int Page = 4096;
@@ -24,7 +22,7 @@ internal sealed record PlacesTouched(double VoteLines, double VotePages, double 
     public static PlacesTouched Measure(ExportedSelector selector, Dataset rows, int rowBytes)
     {
         ExportedSource[] sources = [.. selector.Sources.Where(s => s.Record.Kind == Model.SourceKind.Features)];
-        var sums = new double[5];
+        var sums = new double[3];
         int counted = Math.Min(MostRows, rows.RowCount);
         var votes = new Dictionary<int, float>();
         var values = new float[256];
@@ -45,16 +43,13 @@ internal sealed record PlacesTouched(double VoteLines, double VotePages, double 
                     }
                 }
             }
-            long[] touched = [.. votes.Keys.Select(n => (long)n)];
             long[] elected = [.. votes.OrderByDescending(v => v.Value).ThenBy(v => v.Key).Take(selector.Budget).Select(v => (long)v.Key)];
-            sums[0] += Distinct(touched, sizeof(float), Line);
-            sums[1] += Distinct(touched, sizeof(float), Page);
-            sums[2] += Distinct(elected, 2 * sizeof(float), Line);
-            sums[3] += Distinct(elected, rowBytes, Line);
-            sums[4] += Distinct(elected, rowBytes, Page);
+            sums[0] += Distinct(elected, 2 * sizeof(float), Line);
+            sums[1] += Distinct(elected, rowBytes, Line);
+            sums[2] += Distinct(elected, rowBytes, Page);
         }
         double count = Math.Max(1, counted);
-        return new PlacesTouched(sums[0] / count, sums[1] / count, sums[2] / count, sums[3] / count, sums[4] / count);
+        return new PlacesTouched(sums[0] / count, sums[1] / count, sums[2] / count);
     }
 
     /// <summary>Blocks of a size that hold a byte of the neurons' records.</summary>

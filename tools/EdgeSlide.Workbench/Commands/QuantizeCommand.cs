@@ -161,9 +161,9 @@ internal static class QuantizeCommand
         Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}; break-even at about {report.BreakEvenWidth:N0} labels");
         if (report.Reordered is { } order)
         {
-            Table places = new Table().Border(TableBorder.Simple).AddColumns("touched per query", "lines of votes", "pages of votes", "lines of scales", "lines of rows", "pages of rows");
+            Table places = new Table().Border(TableBorder.Simple).AddColumns("touched per query", "lines of scales", "lines of rows", "pages of rows");
             foreach ((string name, PlacesTouched p) in new[] { ("neurons as labels", order.Before), ("neurons reordered", order.After) })
-                places.AddRow(name, $"{p.VoteLines:F1}", $"{p.VotePages:F1}", $"{p.ScaleLines:F1}", $"{p.RowLines:F1}", $"{p.RowPages:F1}");
+                places.AddRow(name, $"{p.ScaleLines:F1}", $"{p.RowLines:F1}", $"{p.RowPages:F1}");
             Screen.Output.Write(places);
         }
         TableReport tables = report.Tables;
