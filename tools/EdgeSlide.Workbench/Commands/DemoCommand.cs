@@ -68,7 +68,8 @@ internal static class DemoCommand
         TextFormat.Write(test, corpus.Test);
 
         TrainedModel? network = TrainCommand.TrainModel(new LoadedRows(corpus.Train), new LoadedRows(corpus.Validation),
-            new FeatureOptions(), new TrainerOptions { Epochs = epochs, LearningRate = 5e-3f, FeatureDropout = 0.2f }, "demo corpus", "demo", cancel);
+            // The rate was found with moments that stand still and uniform negatives; without them P@1 is lower at this rate.
+            new FeatureOptions(), new TrainerOptions { Epochs = epochs, LearningRate = 5e-3f, FeatureDropout = 0.2f, AgeMoments = false, NegativePower = 0 }, "demo corpus", "demo", cancel);
         if (network is null)
             return ExitCodes.Interrupted;
         network.Save(Path.Combine(folder, "demo.esnet"));
