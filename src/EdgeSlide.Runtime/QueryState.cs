@@ -1,4 +1,5 @@
 using EdgeSlide.Features;
+using EdgeSlide.Hashing;
 using EdgeSlide.Kernels;
 
 namespace EdgeSlide;
@@ -11,10 +12,10 @@ internal sealed class QueryState(NetworkLayout layout) : IDisposable
     /// <summary>The vector that the layers have reached, padded with zeros.</summary>
     public NativeBuffer<float> Vector { get; } = new(layout.VectorLength);
 
-    /// <summary>Neurons elected in the layer at hand, and their votes. One slot to spare, for branch-free listing.</summary>
-    public NativeBuffer<int> Candidates { get; } = new(layout.MaxBudget + 1);
+    /// <summary>Neurons elected in the layer at hand, and their votes. A vector's slots to spare, for branch-free listing.</summary>
+    public NativeBuffer<int> Candidates { get; } = new(layout.MaxBudget + TopVotes.Slack);
 
-    public NativeBuffer<float> Votes { get; } = new(layout.MaxBudget + 1);
+    public NativeBuffer<float> Votes { get; } = new(layout.MaxBudget + TopVotes.Slack);
 
     /// <summary>How many neurons of the output layer were elected; -1 before the election.</summary>
     public int Elected { get; set; }

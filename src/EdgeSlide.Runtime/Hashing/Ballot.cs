@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using EdgeSlide.Features;
 using EdgeSlide.Kernels;
@@ -7,14 +8,18 @@ using EdgeSlide.Model;
 namespace EdgeSlide.Hashing;
 
 /// <summary>
-/// One session's votes on one layer: a hash table of the neurons that got any, with open addressing. It is as large as the
-/// query needs, so that it stays in the nearest cache however wide the layer is. All memory is native and kept, so a warm
-/// ballot allocates nothing.
+/// One session's votes on one layer. The opened buckets are first decoded into one list, several entries at a time and without
+/// a branch per bucket; then the list is added up, neuron by neuron, through a hash table with open addressing. The table is as
+/// large as the query needs, so that it stays in the nearest cache however wide the layer is. All memory is native and kept, so
+/// a warm ballot allocates nothing.
 /// </summary>
 internal sealed unsafe class Ballot : IDisposable
 {
     private const int TreeKeys = CentroidTree.MaxLevels * CentroidTree.MaxBeam;
     private const int MinBits = 9;
+
+    /// <summary>The places that a query names from here on, and those that a larger table names again, are still numbers.</summary>
+    public const uint LastBase = uint.MaxValue - 2 * (uint)ModelFormat.MaxWidth;
 
     /// <summary>Slots per neuron at least, so that few neurons meet in one.</summary>
     private const int Spread = 4;
@@ -28,28 +33,40 @@ internal sealed unsafe class Ballot : IDisposable
     private readonly NativeBuffer<float> _scratch;
     private readonly NativeBuffer<int> _keys;
     private readonly NativeBuffer<float> _keyWeights = new(TreeKeys);
-    private readonly NativeBuffer<float> _voteValues;
 
-    /// <summary>Neuron + 1 in the high half, its votes in the low; 0 if empty, as all are between queries.</summary>
-    private ulong* _slots;
+    /// <summary>
+    /// What is less than <see cref="_base"/> is left from earlier queries and counts as empty, so no query clears the slots. What
+    /// is more names a neuron's place in the lists, _base + place.
+    /// </summary>
+    private uint* _slots;
+    private uint _base;
     private int _slotBits;
     private int _bits = MinBits;
 
-    /// <summary>The slots that are not empty, in the order of their first votes.</summary>
-    private uint* _touched;
-    private int* _tally;
+    /// <summary>The neurons with votes, in the order of their first ones, and the votes of each. Votes beyond the last are zero.</summary>
+    private uint* _neurons;
+    private float* _tally;
     private int* _survivors;
     private int _capacity;
     private int _count;
 
-    public Ballot(LayerSelector selector, int width, int inputs)
+    /// <summary>The decoded entries of the opened buckets.</summary>
+    private uint* _entryNeurons;
+    private float* _entryVotes;
+    private int _entryCapacity;
+
+    /// <summary>A ballot without votes.</summary>
+    /// <param name="selector">Whose buckets vote.</param>
+    /// <param name="width">Neurons of the layer.</param>
+    /// <param name="inputs">Inputs of the layer.</param>
+    /// <param name="firstPlace">What the slots' numbers begin with, so that a test can begin close to their end.</param>
+    public Ballot(LayerSelector selector, int width, int inputs, uint firstPlace = 1)
     {
+        _base = firstPlace;
         _selector = selector;
         _width = width;
         _scratch = new NativeBuffer<float>(SimHash.PaddedDimensions(inputs));
         _keys = new NativeBuffer<int>(Math.Max(TreeKeys, selector.MaxSimHashTables));
-        _voteValues = new NativeBuffer<float>(selector.VoteValues.Length);
-        selector.VoteValues.CopyTo(_voteValues.Span);
         Reserve(1);
     }
 
@@ -68,9 +85,9 @@ internal sealed unsafe class Ballot : IDisposable
     public long HashBytes { get; private set; }
 
     /// <summary>Bytes of working memory, as far as queries have needed it until now.</summary>
-    public long MemoryBytes => (1L << _slotBits) * sizeof(ulong) + _capacity * 12L;
+    public long MemoryBytes => (1L << _slotBits) * sizeof(uint) + _capacity * 12L + _entryCapacity * 8L;
 
-    /// <summary>Forgets the last query; its slots are already clear.</summary>
+    /// <summary>Forgets the last query's cost; its votes were forgotten when they were counted.</summary>
     public void Begin()
     {
         EntriesRead = BucketsRead = 0;
@@ -96,15 +113,13 @@ internal sealed unsafe class Ballot : IDisposable
         {
             if (source.Record.Kind != SourceKind.Features)
                 continue;
-            // The last entry too: a bucket may begin at the end of a line. An empty one asks for what the one before did.
-            uint* offsets = source.Buckets.Offsets, entries = source.Buckets.Entries, last = entries;
+            // The last entry too: a bucket may begin at the end of a line. An empty one asks for what is surely near.
+            uint* offsets = source.Buckets.Offsets, entries = source.Buckets.Entries;
             for (int i = 0; i < features.Count; i++)
             {
-                uint start = offsets[features.Ids[i]], end = offsets[features.Ids[i] + 1];
-                uint* first = end > start ? entries + start : last;
-                last = end > start ? entries + end - 1 : last;
-                Prefetch.Line(first);
-                Prefetch.Line(last);
+                uint start = offsets[features.Ids[i]], end = offsets[features.Ids[i] + 1], any = Any((int)(end - start));
+                Prefetch.Line(entries + (start & any));
+                Prefetch.Line(entries + ((end - 1) & any));
             }
         }
     }
@@ -121,8 +136,13 @@ internal sealed unsafe class Ballot : IDisposable
             for (int i = 0; i < features.Count; i++)
                 entries += source.Buckets.Length(features.Ids[i]);
             Reserve(entries);
-            for (int i = 0; i < features.Count; i++)
-                VoteBucket(in source.Buckets, features.Ids[i], MathF.Abs(features.Values[i]), _voteValues.Pointer + s * 256);
+            uint* neurons = _entryNeurons;
+            float* votes = _entryVotes;
+            float scale = source.VoteScale;
+            int at = 0, count = features.Count;
+            for (int i = 0; i < count; i++)
+                at = Open(in source.Buckets, features.Ids[i], MathF.Abs(features.Values[i]), scale, neurons, votes, at);
+            Cast(count, at);
         }
     }
 
@@ -145,8 +165,10 @@ internal sealed unsafe class Ballot : IDisposable
             for (int t = 0; t < tables; t++)
                 entries += source.Buckets.Length(_keys.Pointer[t]);
             Reserve(entries);
+            int at = 0;
             for (int t = 0; t < tables; t++)
-                VoteBucket(in source.Buckets, _keys.Pointer[t], 1f, _voteValues.Pointer + s * 256);
+                at = Open(in source.Buckets, _keys.Pointer[t], 1f, source.VoteScale, _entryNeurons, _entryVotes, at);
+            Cast(tables, at);
         }
     }
 
@@ -169,56 +191,50 @@ internal sealed unsafe class Ballot : IDisposable
             for (int i = 0; i < count; i++)
                 entries += source.Buckets.Length(_keys.Pointer[i]);
             Reserve(entries);
+            int at = 0;
             for (int i = 0; i < count; i++)
-                VoteBucket(in source.Buckets, _keys.Pointer[i], _keyWeights.Pointer[i], _voteValues.Pointer + s * 256);
+                at = Open(in source.Buckets, _keys.Pointer[i], _keyWeights.Pointer[i], source.VoteScale, _entryNeurons, _entryVotes, at);
+            Cast(count, at);
         }
     }
 
     /// <summary>
     /// Ends the vote: writes the ids of the at most <paramref name="budget"/> neurons with most votes (the lower id where
-    /// votes are equal) and their votes, in no particular order, and clears the slots.
+    /// votes are equal) and their votes, in no particular order, and forgets all votes.
     /// </summary>
+    /// <param name="budget">At most so many.</param>
+    /// <param name="ids">Room for the budget and <see cref="TopVotes.Slack"/> more.</param>
+    /// <param name="votes">As much room.</param>
     public int Count(int budget, int* ids, float* votes)
     {
         int count = _count;
-        _count = 0;
-        _bits = MinBits;
         // Positive floats order like their bits read as integers.
-        for (int i = 0; i < count; i++)
-        {
-            ulong* slot = _slots + _touched[i];
-            _tally[i] = (int)*slot;
-            _touched[i] = (uint)(*slot >> 32) - 1;
-            *slot = 0;
-        }
-        int threshold = count > budget ? TopVotes.Threshold(_tally, count, budget, _survivors) : 0;
-        int elected = 0;
-        for (int i = 0; i < count; i++)
-        {
-            // Written always, counted when above: no branch to mispredict. The buffers have a slot to spare.
-            ids[elected] = (int)_touched[i];
-            votes[elected] = BitConverter.Int32BitsToSingle(_tally[i]);
-            elected += _tally[i] > threshold ? 1 : 0;
-        }
-        return elected == budget || count <= budget ? elected : BreakTies(threshold, count, elected, budget, ids, votes);
+        int* tally = (int*)_tally;
+        int threshold = count > budget ? TopVotes.Threshold(tally, count, budget, _survivors) : 0;
+        int elected = TopVotes.Above(tally, _neurons, count, threshold, (int*)votes, (uint*)ids);
+        if (elected < budget && elected < count)
+            elected = BreakTies(threshold, count, elected, budget, ids, votes);
+        Forget();
+        return elected;
     }
 
     /// <summary>Fills the rest of the budget with the lowest ids among those whose votes equal the threshold.</summary>
     private int BreakTies(int threshold, int count, int elected, int budget, int* ids, float* votes)
     {
         // Ids turned round, so that the lowest are the largest and the same bisection finds them.
+        int* tally = (int*)_tally;
         int tied = 0;
         for (int i = 0; i < count; i++)
         {
-            if (_tally[i] == threshold)
-                _tally[tied++] = ModelFormat.MaxWidth - (int)_touched[i];
+            if (tally[i] == threshold)
+                tally[tied++] = ModelFormat.MaxWidth - (int)_neurons[i];
         }
-        int limit = elected + tied > budget ? TopVotes.Threshold(_tally, tied, budget - elected, _survivors) : 0;
+        int limit = elected + tied > budget ? TopVotes.Threshold(tally, tied, budget - elected, _survivors) : 0;
         for (int i = 0; i < tied; i++)
         {
-            if (_tally[i] <= limit)
+            if (tally[i] <= limit)
                 continue;
-            ids[elected] = ModelFormat.MaxWidth - _tally[i];
+            ids[elected] = ModelFormat.MaxWidth - tally[i];
             votes[elected++] = BitConverter.Int32BitsToSingle(threshold);
         }
         return elected;
@@ -230,79 +246,128 @@ internal sealed unsafe class Ballot : IDisposable
         _scratch.Dispose();
         _keys.Dispose();
         _keyWeights.Dispose();
-        _voteValues.Dispose();
         GC.SuppressFinalize(this);
     }
 
-    private void VoteBucket(in BucketTable buckets, int key, float weight, float* voteValues)
+    /// <summary>
+    /// Writes a bucket's entries to the list of those that will vote, from place <paramref name="at"/> on; returns where it ends.
+    /// There is room: <see cref="Reserve"/> counted them.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Open(in BucketTable buckets, int key, float weight, float scale, uint* neurons, float* votes, int at)
     {
         uint start = buckets.Offsets[key];
-        int length = (int)(buckets.Offsets[key + 1] - start);
-        BucketsRead++;
-        if (length == 0 || !(weight > 0f))
-            return;
-        EntriesRead += length;
-        uint* entry = buckets.Entries + start;
-        uint* end = entry + length;
-        ulong* slots = _slots;
-        uint* touched = _touched;
-        uint scatter = _scatter, mask = (1u << _bits) - 1;
-        int count = _count, shift = 32 - _bits;
-        for (; entry < end; entry++)
+        int length = (int)(buckets.Offsets[key + 1] - start), end = at + length;
+        if (start + (uint)length + BucketTable.Block > buckets.EntryCount)
         {
-            float vote = weight * voteValues[*entry & 0xFF];
+            buckets.DecodeOneByOne(key, weight, scale, neurons + at, votes + at);
+            return end;
+        }
+        // An empty bucket reads what is surely near. What lies between a bucket's end and a whole block's is overwritten or ignored.
+        uint* entry = buckets.Entries + (start & Any(length));
+        do
+        {
+            BucketTable.DecodeBlock(entry, weight, scale, neurons + at, votes + at);
+            entry += BucketTable.Block;
+            at += BucketTable.Block;
+        }
+        while (at < end);
+        return end;
+    }
+
+    /// <summary>Adds up the votes in the list, in its order.</summary>
+    private void Cast(int buckets, int entries)
+    {
+        BucketsRead += buckets;
+        EntriesRead += entries;
+        uint* slots = _slots, neurons = _neurons, next = _entryNeurons;
+        float* tally = _tally, votes = _entryVotes;
+        uint scatter = _scatter, mask = (1u << _bits) - 1, first = _base, count = (uint)_count;
+        int shift = 32 - _bits;
+        for (uint* end = next + entries; next < end; next++, votes++)
+        {
+            float vote = *votes;
             if (!(vote > 0f))
                 continue;
-            uint name = (*entry >> BucketTable.VoteBits) + 1;
-            uint at = (name * scatter) >> shift;
-            ulong slot = slots[at];
-            while (slot != 0 && (uint)(slot >> 32) != name)
+            uint neuron = *next;
+            // A newcomer is listed last before it is looked for: then its empty slot and a known neuron's own look the same, and the
+            // only branch is for strangers. The rest is arithmetic, for the compiler makes branches of choices in a loop.
+            neurons[count] = neuron;
+            uint at = (neuron * scatter) >> shift, slot = slots[at], newcomer = Below(slot, first), place = Choose(newcomer, count, slot - first);
+            while (neurons[place] != neuron)
             {
                 at = (at + 1) & mask;
                 slot = slots[at];
+                newcomer = Below(slot, first);
+                place = Choose(newcomer, count, slot - first);
             }
-            // An empty slot reads as no votes. Listed without a branch: what was there already is overwritten by the next newcomer.
-            slots[at] = (ulong)name << 32 | BitConverter.SingleToUInt32Bits(BitConverter.UInt32BitsToSingle((uint)slot) + vote);
-            touched[count] = at;
-            count += slot == 0 ? 1 : 0;
+            slots[at] = first + place;
+            tally[place] += vote;
+            count += newcomer;
         }
-        _count = count;
+        _count = (int)count;
     }
 
-    /// <summary>Makes room for that many more votes; called before they are cast.</summary>
+    /// <summary>All bits if there are any entries, else none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Any(int length) => (uint)(-length >> 31);
+
+    /// <summary>1 if <paramref name="a"/> is less than <paramref name="b"/>, else 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Below(uint a, uint b) => (uint)(((ulong)a - b) >> 63);
+
+    /// <summary><paramref name="yes"/> if the condition is 1, <paramref name="no"/> if it is 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Choose(uint condition, uint yes, uint no) => no ^ ((yes ^ no) & (0u - condition));
+
+    /// <summary>Makes room for that many more entries; called before their buckets are opened.</summary>
     private void Reserve(long entries)
     {
         int neurons = (int)Math.Min(_count + entries, _width);
         int bits = Math.Max(MinBits, BitOperations.Log2((uint)neurons * Spread) + 1);
         if (neurons > _capacity)
             GrowLists(Math.Max(1024, (int)BitOperations.RoundUpToPowerOf2((uint)neurons)));
-        if (bits > _bits && _count > 0)
-            Resize(bits);
-        else if (bits > _slotBits)
-            AllocateSlots(bits);
-        _bits = Math.Max(bits, _bits);
-    }
-
-    /// <summary>Moves the votes of this query to a larger table.</summary>
-    private void Resize(int bits)
-    {
-        for (int i = 0; i < _count; i++)
-        {
-            ulong* slot = _slots + _touched[i];
-            _touched[i] = (uint)(*slot >> 32);
-            _tally[i] = (int)*slot;
-            *slot = 0;
-        }
+        if (entries > _entryCapacity)
+            GrowEntries(Math.Max(1024, (int)BitOperations.RoundUpToPowerOf2((uint)entries)));
+        if (bits <= _bits && _slotBits > 0)
+            return;
         if (bits > _slotBits)
             AllocateSlots(bits);
-        uint mask = (1u << bits) - 1;
+        _bits = bits;
+        if (_count > 0)
+            ListAgain();
+    }
+
+    /// <summary>Enters this query's neurons in a table of another size.</summary>
+    private void ListAgain()
+    {
+        Renew(_count);
+        uint mask = (1u << _bits) - 1;
         for (int i = 0; i < _count; i++)
         {
-            uint at = (_touched[i] * _scatter) >> (32 - bits);
-            while (_slots[at] != 0)
+            uint at = (_neurons[i] * _scatter) >> (32 - _bits);
+            while (_slots[at] >= _base)
                 at = (at + 1) & mask;
-            _slots[at] = (ulong)_touched[i] << 32 | (uint)_tally[i];
-            _touched[i] = at;
+            _slots[at] = _base + (uint)i;
+        }
+    }
+
+    private void Forget()
+    {
+        new Span<float>(_tally, _count).Clear();
+        Renew(_count);
+        _count = 0;
+        _bits = Math.Min(MinBits, _slotBits);
+    }
+
+    /// <summary>Makes all slots count as empty, after up to <paramref name="used"/> places were named in them.</summary>
+    private void Renew(int used)
+    {
+        _base += (uint)used;
+        if (_base > LastBase)
+        {
+            NativeMemory.Clear(_slots, (nuint)sizeof(uint) << _slotBits);
+            _base = 1;
         }
     }
 
@@ -310,29 +375,41 @@ internal sealed unsafe class Ballot : IDisposable
     {
         NativeMemory.AlignedFree(_slots);
         _slots = null;
-        nuint bytes = (nuint)sizeof(ulong) << bits;
-        _slots = (ulong*)NativeMemory.AlignedAlloc(bytes, 64);
+        nuint bytes = (nuint)sizeof(uint) << bits;
+        _slots = (uint*)NativeMemory.AlignedAlloc(bytes, 64);
         NativeMemory.Clear(_slots, bytes);
         _slotBits = bits;
     }
 
     private void GrowLists(int capacity)
     {
-        // One more than can be counted: the branch-free listing writes one past the last.
-        _touched = (uint*)NativeMemory.Realloc(_touched, (nuint)(capacity + 1) * sizeof(uint));
-        _tally = (int*)NativeMemory.Realloc(_tally, (nuint)(capacity + TopVotes.Slack) * sizeof(int));
-        _survivors = (int*)NativeMemory.Realloc(_survivors, (nuint)(capacity + TopVotes.Slack) * sizeof(int));
+        // Votes are listed one beyond the last, and counted and copied in whole vectors.
+        int padded = capacity + TopVotes.Slack;
+        _neurons = (uint*)NativeMemory.Realloc(_neurons, (nuint)padded * sizeof(uint));
+        _tally = (float*)NativeMemory.Realloc(_tally, (nuint)padded * sizeof(float));
+        _survivors = (int*)NativeMemory.Realloc(_survivors, (nuint)padded * sizeof(int));
+        new Span<float>(_tally + _count, padded - _count).Clear();
         _capacity = capacity;
+    }
+
+    private void GrowEntries(int capacity)
+    {
+        int padded = capacity + BucketTable.Block;
+        _entryNeurons = (uint*)NativeMemory.Realloc(_entryNeurons, (nuint)padded * sizeof(uint));
+        _entryVotes = (float*)NativeMemory.Realloc(_entryVotes, (nuint)padded * sizeof(float));
+        _entryCapacity = capacity;
     }
 
     private void Free()
     {
         NativeMemory.AlignedFree(_slots);
-        NativeMemory.Free(_touched);
+        NativeMemory.Free(_neurons);
         NativeMemory.Free(_tally);
         NativeMemory.Free(_survivors);
-        _slots = null;
-        _touched = null;
-        _tally = _survivors = null;
+        NativeMemory.Free(_entryNeurons);
+        NativeMemory.Free(_entryVotes);
+        _slots = _neurons = _entryNeurons = null;
+        _tally = _entryVotes = null;
+        _survivors = null;
     }
 }

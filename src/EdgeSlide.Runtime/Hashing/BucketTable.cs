@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using EdgeSlide.Model;
 
 namespace EdgeSlide.Hashing;
@@ -23,6 +25,44 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
 
     /// <summary>The byte that stands for a vote of at most <paramref name="scale"/>; at least 1 for any positive vote.</summary>
     public static byte EncodeVote(float vote, float scale) => (byte)Math.Clamp(MathF.Round(255f * MathF.Sqrt(vote / scale)), 1f, 255f);
+
+    /// <summary>Entries that <see cref="DecodeBlock"/> takes at a time.</summary>
+    public const int Block = 8;
+
+    /// <summary>Writes a block of entries' neurons and votes, each weight * (scale * (b / 255)^2): the same bits as one by one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void DecodeBlock(uint* entries, float weight, float scale, uint* neurons, float* votes)
+    {
+        if (Vector256.IsHardwareAccelerated)
+        {
+            Vector256<uint> block = Vector256.Load(entries);
+            (block >> VoteBits).Store(neurons);
+            Vector256<float> root = Vector256.ConvertToSingle((block & Vector256.Create((1u << VoteBits) - 1)).AsInt32());
+            (Vector256.Create(weight) * (Vector256.Create(scale) * (root * root / Vector256.Create(65025f)))).Store(votes);
+            return;
+        }
+        for (int i = 0; i < Block; i += 4)
+        {
+            Vector128<uint> block = Vector128.Load(entries + i);
+            (block >> VoteBits).Store(neurons + i);
+            Vector128<float> root = Vector128.ConvertToSingle((block & Vector128.Create((1u << VoteBits) - 1)).AsInt32());
+            (Vector128.Create(weight) * (Vector128.Create(scale) * (root * root / Vector128.Create(65025f)))).Store(votes + i);
+        }
+    }
+
+    /// <summary>As <see cref="DecodeBlock"/>, for a whole bucket that ends where the table does, or close to it.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public void DecodeOneByOne(int key, float weight, float scale, uint* neurons, float* votes)
+    {
+        uint* entry = Entries + Offsets[key];
+        int length = (int)Length(key);
+        for (int i = 0; i < length; i++)
+        {
+            int root = (int)(entry[i] & ((1u << VoteBits) - 1));
+            neurons[i] = entry[i] >> VoteBits;
+            votes[i] = weight * (scale * (root * root / 65025f));
+        }
+    }
 
     public static void DecodeVotes(float scale, Span<float> values)
     {

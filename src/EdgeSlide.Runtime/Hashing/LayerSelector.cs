@@ -9,6 +9,9 @@ internal readonly struct CandidateSource(SourceRecord record, BucketTable bucket
     public readonly BucketTable Buckets = buckets;
     public readonly SimHash SimHash = simHash;
     public readonly CentroidTree? Tree = tree;
+
+    /// <summary>What the largest stored vote is worth.</summary>
+    public readonly float VoteScale = record.VoteScale * record.Weight;
 }
 
 /// <summary>
@@ -31,9 +34,6 @@ internal sealed unsafe class LayerSelector
         foreach (CandidateSource source in sources)
             MaxSimHashTables = Math.Max(MaxSimHashTables, source.Record.Kind == SourceKind.SimHash ? source.SimHash.Tables : 0);
         NeedsHidden = Array.Exists(sources, s => s.Record.Kind != SourceKind.Features);
-        VoteValues = new float[sources.Length * 256];
-        for (int s = 0; s < sources.Length; s++)
-            BucketTable.DecodeVotes(sources[s].Record.VoteScale * sources[s].Record.Weight, VoteValues.AsSpan(s * 256, 256));
     }
 
     public int Budget { get; }
@@ -44,9 +44,6 @@ internal sealed unsafe class LayerSelector
     public bool Pays { get; }
 
     public CandidateSource[] Sources { get; }
-
-    /// <summary>[sources x 256] what each stored vote byte is worth.</summary>
-    public float[] VoteValues { get; }
 
     /// <summary>True if a source hashes the layer's input, so that the vote must wait for it.</summary>
     public bool NeedsHidden { get; }

@@ -35,7 +35,7 @@ internal static unsafe class TopVotes
         if (wanted <= Lanes && count >= 2 * Lanes && Vector256.IsHardwareAccelerated)
         {
             (low, high) = LaneMaxima(items, count);
-            count = Compact(items, count, low - 1, scratch);
+            count = Above(items, null, count, low - 1, scratch, null);
             if (count == wanted)
                 return low - 1;
             items = scratch;
@@ -116,8 +116,11 @@ internal static unsafe class TopVotes
         return (low, high);
     }
 
-    /// <summary>Copies the items above the threshold, in order; returns their number.</summary>
-    private static int Compact(int* items, int count, int threshold, int* kept)
+    /// <summary>
+    /// Copies the items above the threshold, in order, and their names if there are any; returns their number. Up to
+    /// <see cref="Slack"/> more than that are written.
+    /// </summary>
+    public static int Above(int* items, uint* names, int count, int threshold, int* kept, uint* keptNames)
     {
         int result = 0, i = 0;
         if (Avx2.IsSupported)
@@ -129,14 +132,20 @@ internal static unsafe class TopVotes
                 {
                     Vector256<int> block = Vector256.Load(items + i);
                     uint mask = Vector256.GreaterThan(block, limit).ExtractMostSignificantBits();
-                    Avx2.PermuteVar8x32(block, Avx2.ConvertToVector256Int32(lists + 8 * mask)).Store(kept + result);
+                    Vector256<int> lanes = Avx2.ConvertToVector256Int32(lists + 8 * mask);
+                    Avx2.PermuteVar8x32(block, lanes).Store(kept + result);
+                    if (names != null)
+                        Avx2.PermuteVar8x32(Vector256.Load(names + i), lanes.AsUInt32()).Store(keptNames + result);
                     result += BitOperations.PopCount(mask);
                 }
             }
         }
         for (; i < count; i++)
         {
+            // Written always, counted when above: no branch to mispredict.
             kept[result] = items[i];
+            if (names != null)
+                keptNames[result] = names[i];
             result += items[i] > threshold ? 1 : 0;
         }
         return result;

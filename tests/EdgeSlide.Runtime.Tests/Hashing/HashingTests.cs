@@ -234,6 +234,23 @@ public sealed unsafe class BallotTests : IDisposable
         AssertElects(ballot, features, 4, []);
     }
 
+    [Fact]
+    public void Votes_are_right_when_the_numbers_of_places_begin_again()
+    {
+        var random = new TestRandom(15);
+        TestNetwork network = Network(random, key => key % 20, (_, _) => (random.Below(Width), (byte)(1 + random.Below(255))));
+        using EdgeSlideModel model = network.Open(_folder);
+        using var ballot = new Ballot(model.Layout.Output.Selector!, Width, model.Layout.Output.Inputs, Ballot.LastBase - 1000);
+        using var features = new FeatureVector();
+        for (int round = 0; round < 200; round++)
+        {
+            features.Clear();
+            foreach (int id in Enumerable.Range(0, 1 + random.Below(12)).Select(_ => random.Below(Features)).Distinct().Order())
+                features.Add(id, 1f);
+            AssertElects(ballot, features, 8, Sum(network, features));
+        }
+    }
+
     private static TestNetwork Network(TestRandom random, Func<int, int> bucketSize, Func<int, int, (int, byte)> entry)
     {
         TestNetwork network = TestNetwork.OfNumbers(FeaturizerKind.Sparse, Features).WithLayers(random, [8], Width).WithSelector(random, 50, features: true, simHash: false);
@@ -266,8 +283,8 @@ public sealed unsafe class BallotTests : IDisposable
     private static void AssertElects(Ballot ballot, FeatureVector features, int budget, Dictionary<int, float> sums)
     {
         (int, float)[] expected = [.. sums.OrderByDescending(s => s.Value).ThenBy(s => s.Key).Take(budget).Select(s => (s.Key, s.Value)).Order()];
-        using var ids = new NativeBuffer<int>(LayerSelector.MaxBudget + 1);
-        using var votes = new NativeBuffer<float>(LayerSelector.MaxBudget + 1);
+        using var ids = new NativeBuffer<int>(LayerSelector.MaxBudget + TopVotes.Slack);
+        using var votes = new NativeBuffer<float>(LayerSelector.MaxBudget + TopVotes.Slack);
         ballot.Begin();
         ballot.PrefetchOffsets(features);
         ballot.PrefetchBuckets(features);
