@@ -5,7 +5,7 @@ namespace EdgeSlide.Kernels;
 /// <summary>
 /// The few floating-point loops between the integer ones. Each output depends on one input by IEEE operations in a fixed
 /// order (no fused multiply-add, no reordering), so all machines give the same bits; only <see cref="SumOfExponentials"/>
-/// adds, always in eight interleaved lanes. Lengths are multiples of 64.
+/// adds, always in eight interleaved lanes. Lengths are multiples of 64, those of <see cref="Dequantize"/> of 4.
 /// </summary>
 internal static unsafe class FloatKernels
 {

@@ -58,9 +58,11 @@ internal sealed unsafe class SparseInputLayer
             AddHalfRows(features, y);
             return;
         }
-        float max = 0f;
+        // Magnitudes order like their bits, whose comparison waits for less.
+        int bits = 0;
         for (int i = 0; i < count; i++)
-            max = MathF.Max(max, MathF.Abs(features.Values[i] * _scales.Pointer[features.Ids[i]]));
+            bits = Math.Max(bits, BitConverter.SingleToInt32Bits(MathF.Abs(features.Values[i] * _scales.Pointer[features.Ids[i]])));
+        float max = BitConverter.Int32BitsToSingle(bits);
         if (!(max > 1e-30f))
         {
             _bias.Span.CopyTo(new Span<float>(y, Outputs));
@@ -76,7 +78,9 @@ internal sealed unsafe class SparseInputLayer
         else
             TKernel.WeightedSum((sbyte*)_rows, _rowBytes, features.Ids, features.Coefficients, count, sums, _stride);
         float step = max / limit;
-        for (int j = 0; j < Outputs; j++)
+        int whole = Outputs & ~3;
+        FloatKernels.Dequantize(sums, step, _bias.Pointer, y, whole);
+        for (int j = whole; j < Outputs; j++)
             y[j] = sums[j] * step + _bias.Pointer[j];
     }
 
