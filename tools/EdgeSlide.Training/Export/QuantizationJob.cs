@@ -28,11 +28,12 @@ internal sealed record ReorderReport(PlacesTouched Before, PlacesTouched After);
 
 /// <summary>What a quantization did, for people and for the provenance.</summary>
 /// <param name="Layers">Size and error per layer.</param>
+/// <param name="Budget">The most output neurons per query, as given or found.</param>
 /// <param name="VoteBlend">The blend that was given or found.</param>
 /// <param name="Pays">Whether auto mode uses hashing.</param>
 internal sealed record QuantizationReport(
     IReadOnlyList<QuantizationError> Layers, Accuracy? Fp32Dense, Accuracy? Int8Dense, Accuracy? Int8Lsh,
-    float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, TableReport Tables, FittedCalibration? Calibration = null)
+    int Budget, float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, TableReport Tables, FittedCalibration? Calibration = null)
 {
     /// <summary>Of the output layer.</summary>
     public WeightFormat Format { get; init; }
@@ -54,8 +55,14 @@ internal static class QuantizationJob
 
     internal static readonly float[] Blends = [0f, 0.125f, 0.25f, 0.5f, 0.75f, 1f, 1.5f, 2f, 3f, 4f, 6f, 8f, 12f, 16f];
 
+    /// <summary>Budgets to choose from; the answers that people ask for fit the least one.</summary>
+    private static readonly int[] Budgets = [8, 12, 16, 24];
+
+    /// <summary>What a smaller budget may cost, as a share of the queries: a twentieth of a percent.</summary>
+    private const double BudgetLoss = 0.0005;
+
     /// <param name="train">The featurized rows that fill the tables.</param>
-    /// <param name="held">Featurized held-out rows on which the blend is chosen and the report is measured; null for neither.</param>
+    /// <param name="held">Featurized held-out rows on which blend and budget are chosen and the report is measured; null for neither.</param>
     public static QuantizationReport Run(TrainedModel model, Dataset train, Dataset? held, SelectorOptions options, StorageOptions storage, string path,
         Action<string>? stage = null, CancellationToken cancel = default)
     {
@@ -89,9 +96,11 @@ internal static class QuantizationJob
                 tables = tables with { Before = MeasureWhole(path, options, train, held) };
             Write(null);
         }
-        stage?.Invoke("choosing the vote blend and measuring");
+        stage?.Invoke("choosing vote blend and budget, and measuring");
         if (options.VoteBlend is null && held is { RowCount: > 0 })
             selector = selector with { VoteBlend = ChooseBlend(path, held) };
+        if (options.Budget is null && held is { RowCount: > 0 })
+            selector = selector with { Budget = ChooseBudget(path, selector, train, held) };
         cancel.ThrowIfCancellationRequested();
         QuantizationReport report = Measure(path, model, quantized, selector, tables, train, held);
         report = report with { Reordered = reordered };
@@ -99,7 +108,7 @@ internal static class QuantizationJob
         if (held is { RowCount: > 0 } && model.Network.Layers[^1].Activation == Activation.Softmax)
         {
             stage?.Invoke("calibrating probabilities");
-            using EdgeSlideModel uncalibrated = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = selector.VoteBlend });
+            using EdgeSlideModel uncalibrated = OpenWith(path, selector);
             int samples = CalibrationFit.DefaultSamples(model.Network.OutputCount);
             report = report with { Calibration = CalibrationFit.Fit(uncalibrated, held, samples, seed: 1, cancel) };
         }
@@ -108,7 +117,7 @@ internal static class QuantizationJob
         if (storage.CompareRows && held is { RowCount: > 0 })
         {
             stage?.Invoke("measuring other weight formats");
-            IReadOnlyList<RowComparison> rows = RowComparison.Measure(model, whole with { VoteBlend = selector.VoteBlend }, quantized.LabelMap, storage, train, held, path + ".rows", cancel);
+            IReadOnlyList<RowComparison> rows = RowComparison.Measure(model, whole with { VoteBlend = selector.VoteBlend, Budget = selector.Budget }, quantized.LabelMap, storage, train, held, path + ".rows", cancel);
             report = report with { Rows = rows };
         }
         return report with { ModelBytes = new FileInfo(path).Length };
@@ -130,9 +139,36 @@ internal static class QuantizationJob
         return best;
     }
 
+    /// <summary>The smallest budget that loses next to nothing on held-out rows, of the best answer, the best five, and of rare labels.</summary>
+    private static int ChooseBudget(string path, ExportedSelector selector, Dataset train, Dataset held)
+    {
+        float[] propensity = LabelFrequencies.Of(train).InversePropensities();
+        RankingMetrics whole = Evaluate(selector.Budget);
+        foreach (int budget in Budgets)
+        {
+            if (budget >= selector.Budget)
+                break;
+            RankingMetrics metrics = Evaluate(budget);
+            if (metrics.Precision(1) >= whole.Precision(1) - BudgetLoss && metrics.Precision(5) >= whole.Precision(5) - BudgetLoss
+                && metrics.PropensityScoredPrecision(1) >= whole.PropensityScoredPrecision(1) - BudgetLoss)
+                return budget;
+        }
+        return selector.Budget;
+
+        RankingMetrics Evaluate(int budget)
+        {
+            using EdgeSlideModel model = OpenWith(path, selector with { Budget = budget });
+            return PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, propensity, TuningRows);
+        }
+    }
+
+    /// <summary>The file's model with settings that are not written yet.</summary>
+    private static EdgeSlideModel OpenWith(string path, ExportedSelector selector) =>
+        EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = selector.VoteBlend, Budget = (uint)selector.Budget });
+
     private static QuantizationReport Measure(string path, TrainedModel trained, QuantizedNetwork quantized, ExportedSelector selector, TableReport tables, Dataset train, Dataset? held)
     {
-        using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false, header => header with { VoteBlend = selector.VoteBlend });
+        using EdgeSlideModel model = OpenWith(path, selector);
         BreakEven times = BreakEven.Measure(model, held ?? train);
         Accuracy? fp32 = null, int8Dense = null, int8Lsh = null;
         if (held is not null)
@@ -145,7 +181,7 @@ internal static class QuantizationJob
             int8Dense = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Dense, propensity));
             int8Lsh = Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, propensity));
         }
-        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.VoteBlend,
+        return new QuantizationReport([.. quantized.Layers.Select(l => l.Error)], fp32, int8Dense, int8Lsh, selector.Budget, selector.VoteBlend,
             times.HashingPays, times.LshNanoseconds, times.DenseNanoseconds, 0, tables) { Format = quantized.Layers[^1].Format, BreakEvenWidth = times.Width };
     }
 

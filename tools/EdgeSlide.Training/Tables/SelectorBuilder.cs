@@ -35,7 +35,7 @@ internal static class SelectorBuilder
             sources.Add(HiddenSource(network, scorer, train, votes, options, cancel));
         if (options.CentroidLevels > 0)
             sources.Add(CentroidTreeBuilder.Build(network, scorer, train, votes, options, cancel));
-        return new ExportedSelector(network.Layers.Count - 1, Math.Min(options.Budget, labels), options.VoteBlend ?? 0f, Pays: true, sources);
+        return new ExportedSelector(network.Layers.Count - 1, Math.Min(options.Budget ?? SelectorOptions.DefaultBudget, labels), options.VoteBlend ?? 0f, Pays: true, sources);
     }
 
     /// <summary>

@@ -5,8 +5,11 @@ namespace EdgeSlide.Training.Tables;
 /// <summary>How a layer's candidate selection is built.</summary>
 internal sealed record SelectorOptions
 {
-    /// <summary>The most neurons evaluated per query.</summary>
-    public int Budget { get; init; } = 32;
+    /// <summary>The most neurons evaluated per query without held-out rows to choose it on.</summary>
+    public const int DefaultBudget = 32;
+
+    /// <summary>The most neurons evaluated per query; null takes at most <see cref="DefaultBudget"/>, and less where held-out rows allow it.</summary>
+    public int? Budget { get; init; }
 
     /// <summary>Entries kept per bucket.</summary>
     public int BucketSize { get; init; } = 16;
@@ -63,7 +66,7 @@ internal sealed record SelectorOptions
 
     public void Validate()
     {
-        Require(Budget is >= 1 and <= LayerSelector.MaxBudget, $"the budget must be 1 to {LayerSelector.MaxBudget}");
+        Require(Budget is null or (>= 1 and <= LayerSelector.MaxBudget), $"the budget must be 1 to {LayerSelector.MaxBudget}");
         Require(BucketSize is >= 1 and <= 4096, "the bucket size must be 1 to 4096");
         Require(HiddenTables is >= 0 and <= LayerSelector.MaxTables, $"there can be at most {LayerSelector.MaxTables} hidden tables");
         Require(HiddenBits is >= 1 and <= SimHash.MaxBits, $"a table has 1 to {SimHash.MaxBits} bits");

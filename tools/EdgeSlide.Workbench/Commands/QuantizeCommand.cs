@@ -22,7 +22,7 @@ internal static class QuantizeCommand
     private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of the training rows for that.", 0.05);
     private static readonly Option<string> Out = new("--out", "-o") { Description = "The model file to write.", DefaultValueFactory = _ => "model.eslide" };
     private static readonly DataOptions Data = new();
-    private static readonly Option<int> Budget = DataOptions.Value("--budget", "The most output neurons evaluated per query.", 32);
+    private static readonly Option<int?> Budget = new("--budget") { Description = $"The most output neurons evaluated per query, and so the most answers; by default {SelectorOptions.DefaultBudget}, or as few as lose no accuracy on held-out rows." };
     private static readonly Option<int> BucketSize = DataOptions.Value("--bucket-size", "Neurons kept per bucket.", 16);
     private static readonly Option<bool> NoFeatureBuckets = new("--no-feature-buckets") { Description = "Build no buckets keyed by input features." };
     private static readonly Option<int> HiddenTables = DataOptions.Value("--hidden-tables", "SimHash tables keyed by the hidden vector.", 0);
@@ -158,7 +158,7 @@ internal static class QuantizeCommand
         }
         if (report.Calibration is { } calibration)
             Screen.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"probabilities: {calibration.Neurons.Length} sampled neurons estimate the softmax's sum to {calibration.LogPartitionError:F3} (ln; the candidates alone miss {calibration.LogPartitionErrorWithout:F3}); calibration error on held-out rows {calibration.EceLsh:F4} with hashing, {calibration.EceDense:F4} densely"));
-        Screen.Output.WriteLine($"vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}; break-even at about {report.BreakEvenWidth:N0} labels");
+        Screen.Output.WriteLine($"budget {report.Budget}, vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}; break-even at about {report.BreakEvenWidth:N0} labels");
         if (report.Reordered is { } order)
         {
             Table places = new Table().Border(TableBorder.Simple).AddColumns("touched per query", "lines of scales", "lines of rows", "pages of rows");
