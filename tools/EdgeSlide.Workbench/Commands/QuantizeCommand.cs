@@ -57,7 +57,7 @@ internal static class QuantizeCommand
         Data.AddTo(command);
         foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, LabelTree, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows, Reorder })
             command.Options.Add(option);
-        command.SetAction(Run);
+        command.SetLongAction(Run);
         return command;
     }
 
@@ -68,7 +68,7 @@ internal static class QuantizeCommand
         return option;
     }
 
-    private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    private static int Run(ParseResult parsed, CancellationToken cancel)
     {
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string? validationPath = parsed.GetValue(Validation);
@@ -117,7 +117,7 @@ internal static class QuantizeCommand
         string output = parsed.GetValue(Out)!;
         QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, storage, output, stage, cancel));
         Print(model.Network, report, output);
-        return Task.FromResult(ExitCodes.Ok);
+        return ExitCodes.Ok;
     }
 
     public static Dataset Featurize(TrainedModel model, LoadedData data)

@@ -36,7 +36,7 @@ internal static class ReportCommand
             NetworkFile, Log, Model, Test, Train, Tuning, Out,
         };
         Data.AddTo(command);
-        command.SetAction((parsed, cancel) => Task.Run(() => Run(parsed, cancel), CancellationToken.None));
+        command.SetLongAction(Run);
         return command;
     }
 

@@ -51,8 +51,7 @@ internal static class TuneCommand
             ModelFile, Validation, HoldOut, Out, Overwrite, Plot, MaxLoss, MaxTailLoss, TableShare, Minimize, Network, Train, Trials, Rows, Seed, Json,
         };
         Data.AddTo(command);
-        // On a thread of its own, so that Ctrl-C ends the search and not the process in the middle of a file.
-        command.SetAction((parsed, cancel) => Task.Run(() => Run(parsed, cancel), CancellationToken.None));
+        command.SetLongAction(Run);
         return command;
     }
 
