@@ -76,6 +76,9 @@ internal sealed unsafe class OutputPass : IDisposable
         int total = _active.Count, rowTiles = TrainingCore.Tiles(_batch.Count, RowTile);
         _neurons.Pack(_hidden, _layer.Matrix.Stride, _batch.Count);
         Losses.Begin(tables);
+        // Rows without labels, and no negatives: what the step before has left is no gradient.
+        if (total == 0)
+            new Span<float>(_gradient, _batch.Count * _layer.Matrix.Stride).Clear();
         // The softmax needs each row's partition function before any gradient; sigmoids do not.
         if (total > _chunkCapacity && _softmax)
         {
