@@ -52,6 +52,8 @@ internal static class DataCommand
     {
         int[] counts = rows.CountLabels();
         Array.Sort(counts);
+        // With --skip-bad-rows none may be left.
+        double count = Math.Max(1, rows.RowCount);
         var facts = new List<(string, double)>
         {
             ("rows", rows.RowCount),
@@ -59,14 +61,14 @@ internal static class DataCommand
             ("labels_that_occur", counts.Count(c => c > 0)),
             ("labels_in_five_rows", counts.Count(c => c >= 5)),
             ("most_frequent_label_rows", counts.LastOrDefault()),
-            ("labels_per_row", rows.LabelIds.Length / (double)rows.RowCount),
+            ("labels_per_row", rows.LabelIds.Length / count),
         };
         if (rows is SparseDataset sparse)
-            facts.AddRange([("features", sparse.FeatureCount), ("features_per_row", sparse.FeatureIds.Length / (double)rows.RowCount)]);
+            facts.AddRange([("features", sparse.FeatureCount), ("features_per_row", sparse.FeatureIds.Length / count)]);
         if (rows is DenseDataset dense)
             facts.Add(("values_per_row", dense.ValueCount));
         if (rows is TextDataset text)
-            facts.Add(("bytes_per_row", text.Texts.Average(t => (double)t.Length)));
+            facts.Add(("bytes_per_row", text.Texts.Sum(t => (double)t.Length) / count));
         return [.. facts];
     }
 
