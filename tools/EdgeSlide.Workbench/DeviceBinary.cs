@@ -82,7 +82,7 @@ internal sealed class DeviceBinary(string path)
         }
         catch (Win32Exception e)
         {
-            throw new CommandException(ExitCodes.Failure, $"cannot start {start.FileName}: {e.Message}");
+            throw new CommandException(ExitCodes.Failure, $"cannot start {start.FileName}: {new Win32Exception(e.NativeErrorCode).Message}");
         }
     }
 

@@ -91,12 +91,13 @@ internal static class CompareCommand
             methods = [.. methods.Where(m => !m.Sources.Any(s => s.Name == "features"))];
         string? validationPath = parsed.GetValue(Validation);
         string trainPath = parsed.GetValue(Train)!;
-        if (validationPath is null && !(parsed.GetValue(HoldOut) is > 0 and < 1))
-            throw new CommandException(ExitCodes.Usage, "--hold-out must be above 0 and below 1 without --validation");
+        double holdOut = DataOptions.Share(parsed, HoldOut);
+        if (validationPath is null && holdOut == 0)
+            throw new CommandException(ExitCodes.Usage, "--hold-out must be above 0 without --validation");
         if (parsed.GetValue(Rows) < 2)
             throw new CommandException(ExitCodes.Usage, "--rows must be at least 2");
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
-        (LoadedData train, LoadedData held) = validationPath is null ? files[0].Split(parsed.GetValue(HoldOut), 1) : (files[0], files[1]);
+        (LoadedData train, LoadedData held) = validationPath is null ? files[0].Split(holdOut, 1) : (files[0], files[1]);
         Dataset rows = QuantizeCommand.Featurize(model, train), heldRows = QuantizeCommand.Featurize(model, held);
         if (heldRows.RowCount < 2)
             throw new CommandException(ExitCodes.BadInput, "at least two held-out rows are needed");

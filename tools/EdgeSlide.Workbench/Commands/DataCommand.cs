@@ -52,8 +52,6 @@ internal static class DataCommand
     {
         int[] counts = rows.CountLabels();
         Array.Sort(counts);
-        // With --skip-bad-rows none may be left.
-        double count = Math.Max(1, rows.RowCount);
         var facts = new List<(string, double)>
         {
             ("rows", rows.RowCount),
@@ -61,14 +59,14 @@ internal static class DataCommand
             ("labels_that_occur", counts.Count(c => c > 0)),
             ("labels_in_five_rows", counts.Count(c => c >= 5)),
             ("most_frequent_label_rows", counts.LastOrDefault()),
-            ("labels_per_row", rows.LabelIds.Length / count),
+            ("labels_per_row", rows.LabelIds.Length / (double)rows.RowCount),
         };
         if (rows is SparseDataset sparse)
-            facts.AddRange([("features", sparse.FeatureCount), ("features_per_row", sparse.FeatureIds.Length / count)]);
+            facts.AddRange([("features", sparse.FeatureCount), ("features_per_row", sparse.FeatureIds.Length / (double)rows.RowCount)]);
         if (rows is DenseDataset dense)
             facts.Add(("values_per_row", dense.ValueCount));
         if (rows is TextDataset text)
-            facts.Add(("bytes_per_row", text.Texts.Sum(t => (double)t.Length) / count));
+            facts.Add(("bytes_per_row", text.Texts.Average(t => (double)t.Length)));
         return [.. facts];
     }
 
@@ -84,9 +82,10 @@ internal static class DataCommand
         data.AddTo(command);
         command.SetAction(parsed =>
         {
+            double share = DataOptions.Share(parsed, fraction);
             if (data.Read(parsed, [parsed.GetValue(path)!])[0] is not LoadedRows rows)
                 throw new CommandException(ExitCodes.Usage, "a running text is split by place, not by rows: cut the file instead");
-            (LoadedData a, LoadedData b) = rows.Split(parsed.GetValue(fraction), (ulong)parsed.GetValue(seed));
+            (LoadedData a, LoadedData b) = rows.Split(share, (ulong)parsed.GetValue(seed));
             Write(parsed.GetValue(train)!, ((LoadedRows)a).Rows);
             Write(parsed.GetValue(held)!, ((LoadedRows)b).Rows);
             return ExitCodes.Ok;

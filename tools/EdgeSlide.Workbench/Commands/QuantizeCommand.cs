@@ -70,14 +70,15 @@ internal static class QuantizeCommand
 
     private static int Run(ParseResult parsed, CancellationToken cancel)
     {
+        double holdOut = DataOptions.Share(parsed, HoldOut);
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string? validationPath = parsed.GetValue(Validation);
         string trainPath = parsed.GetValue(Train)!;
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
         LoadedData train = files[0];
         LoadedData? held = validationPath is null ? null : files[1];
-        if (held is null && parsed.GetValue(HoldOut) > 0)
-            (train, held) = train.Split(parsed.GetValue(HoldOut), 1);
+        if (held is null && holdOut > 0)
+            (train, held) = train.Split(holdOut, 1);
         bool hide = parsed.GetValue(HideFeatures);
         bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
         int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);

@@ -88,10 +88,10 @@ internal static class TrainCommand
         string? validationPath = parsed.GetValue(Validation);
         FeatureOptions features = ReadFeatureOptions(parsed);
         TrainerOptions options = ReadTrainerOptions(parsed);
+        double holdOut = DataOptions.Share(parsed, HoldOut);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath]);
         LoadedData train = files[0];
         LoadedData? validation = validationPath is null ? null : files[1];
-        double holdOut = parsed.GetValue(HoldOut);
         if (validation is null && holdOut > 0)
             (train, validation) = train.Split(holdOut, (ulong)options.Seed);
         TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Provenance.Settings(parsed), cancel,

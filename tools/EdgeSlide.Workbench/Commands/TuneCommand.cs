@@ -76,9 +76,7 @@ internal static class TuneCommand
             Seed = (ulong)parsed.GetValue(Seed),
         };
         options.Validate();
-        double holdOut = parsed.GetValue(HoldOut);
-        if (holdOut is not (>= 0 and < 1))
-            throw new CommandException(ExitCodes.Usage, "--hold-out must be at least 0 and below 1");
+        double holdOut = DataOptions.Share(parsed, HoldOut);
 
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath);
         RefuseTrainingRows(model, modelPath, validationPath, holdOut);
