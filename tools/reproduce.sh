@@ -12,11 +12,12 @@
 # Sets without a validation file train on all rows, so their probabilities stay uncalibrated.
 # The settings are not blind to the test rows: docs/training.md, "Recipes", says how they were chosen.
 set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; }
 case "${1:-}" in -h | --help) usage; exit 0 ;; '') usage >&2; exit 2 ;; esac
 
 name=$1
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=${2:-$root/artifacts/reproduce}
 data=${EDGESLIDE_DATA:-$root/../shared/data}/$name
 
@@ -71,16 +72,10 @@ train_file=$data/${files[0]}
 case $name in yso-finna-en | wikitext-2) test_file=$data/${files[2]} ;; *) test_file=$data/${files[1]} ;; esac
 
 mkdir -p "$out"
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo
 workbench() { dotnet run --no-build -c Release --project "$root/tools/EdgeSlide.Workbench" -- "$@"; }
 binary=${EDGESLIDE_BINARY:-}
-if [ -z "$binary" ]; then
-    case $(uname -m) in aarch64) rid=linux-arm64 ;; *) rid=linux-x64 ;; esac
-    framework=$(dotnet msbuild "$root/src/EdgeSlide.Cli" -getProperty:EdgeSlideAotFramework)
-    dotnet publish "$root/src/EdgeSlide.Cli" -c Release -f "$framework" -r "$rid" -o "$out/device" -v quiet --nologo
-    binary=$out/device/edgeslide
-fi
+[ -n "$binary" ] || publish_device "$out/device"
 
 workbench train "$train_file" --out "$out/$name.esnet" "${read[@]}" "${train[@]}"
 workbench quantize "$out/$name.esnet" --data "$train_file" --out "$out/$name.eslide" "${read[@]}" "${quantize[@]}"

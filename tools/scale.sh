@@ -14,10 +14,11 @@
 # run), speedup, ns_lsh_alone (hashing alone, caches as it leaves them), active_neurons_mean, model_bytes, table_bytes, rss_lsh
 # and rss_dense (resident memory of a process that answers in this mode only). The task is made up: docs/performance.md, "Scale".
 set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; }
 case "${1:-}" in -h | --help) usage; exit 0 ;; esac
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=${1:-$root/artifacts/scale}
 [ $# -gt 0 ] && shift
 widths=("$@")
@@ -28,16 +29,10 @@ for number in "$queries" "$features" "${widths[@]}"; do
 done
 
 mkdir -p "$out"
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo
 workbench() { dotnet run --no-build -c Release --project "$root/tools/EdgeSlide.Workbench" -- "$@"; }
 binary=${EDGESLIDE_BINARY:-}
-if [ -z "$binary" ]; then
-    case $(uname -m) in aarch64) rid=linux-arm64 ;; *) rid=linux-x64 ;; esac
-    framework=$(dotnet msbuild "$root/src/EdgeSlide.Cli" -getProperty:EdgeSlideAotFramework)
-    dotnet publish "$root/src/EdgeSlide.Cli" -c Release -f "$framework" -r "$rid" -o "$out/device" -v quiet --nologo
-    binary=$out/device/edgeslide
-fi
+[ -n "$binary" ] || publish_device "$out/device"
 
 # field FILE PATH: a number of the binary's JSON; PATH is OBJECT.NAME or NAME. Objects hold no objects in what is asked for here.
 field() {

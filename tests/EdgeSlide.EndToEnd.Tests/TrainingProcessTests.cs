@@ -20,7 +20,7 @@ public sealed partial class TrainingProcessTests : IDisposable
     [Fact]
     public void Ten_kills_lose_at_most_the_work_since_the_last_checkpoint()
     {
-        _shell.Write("train.tsv", Colours(3000));
+        _shell.Write("train.tsv", Colours.Rows(3000, seed: 1, colours: 200));
         string options = $"{Options} --epochs 60";
         Succeed($"train train.tsv --out whole.esnet {options}");
         string command = $"train train.tsv --out parts.esnet {options} --checkpoint state --checkpoint-every {Every} --resume --log log.csv --evaluate-every {Every}";
@@ -51,7 +51,7 @@ public sealed partial class TrainingProcessTests : IDisposable
     [InlineData("TERM")]
     public void An_interrupted_run_finishes_its_batch_saves_and_continues_bit_for_bit(string signal)
     {
-        _shell.Write("train.tsv", Colours(3000));
+        _shell.Write("train.tsv", Colours.Rows(3000, seed: 1, colours: 200));
         string options = $"{Options} --epochs 30";
         Succeed($"train train.tsv --out whole.esnet {options}");
         string command = $"train train.tsv --out parts.esnet {options} --checkpoint state --resume";
@@ -67,7 +67,7 @@ public sealed partial class TrainingProcessTests : IDisposable
     [Fact]
     public void A_full_disk_keeps_the_checkpoint_before()
     {
-        _shell.Write("train.tsv", Colours(600));
+        _shell.Write("train.tsv", Colours.Rows(600, seed: 1, colours: 200));
         string options = "--min-count 1 --hold-out 0 --batch 32 --epochs 4 --threads 1";
         Succeed($"train train.tsv --out whole.esnet {options} --checkpoint sample");
         // Room for one checkpoint and half of the next, in a namespace of its own so that no privilege is needed.
@@ -86,7 +86,7 @@ public sealed partial class TrainingProcessTests : IDisposable
     [InlineData("much", 2, "--memory-limit much: not a size")]
     public void A_run_that_cannot_fit_is_refused_before_it_starts(string limit, int exitCode, string message)
     {
-        _shell.Write("train.tsv", Colours(100));
+        _shell.Write("train.tsv", Colours.Rows(100, seed: 1, colours: 200));
         Outcome outcome = _shell.Run(Workbench.Command($"train train.tsv --out net.esnet --min-count 1 --memory-limit {limit}"));
         Assert.Equal(exitCode, outcome.ExitCode);
         Assert.Contains(message, outcome.ErrorLines[^1], StringComparison.Ordinal);
@@ -129,16 +129,6 @@ public sealed partial class TrainingProcessTests : IDisposable
         Outcome outcome = _shell.Run(Workbench.Command(command));
         Assert.True(outcome.ExitCode == 0, outcome.Error);
         return outcome;
-    }
-
-    private static string Colours(int rows)
-    {
-        var random = new Random(1);
-        return string.Concat(Enumerable.Range(0, rows).Select(_ =>
-        {
-            int colour = random.Next(200);
-            return $"colour {colour}\ttone{colour} tone{colour}{(char)('a' + random.Next(3))} word{random.Next(50)}\n";
-        }));
     }
 
     [GeneratedRegex(@"resumed after epoch (\d+), batch (\d+) of (\d+)")]

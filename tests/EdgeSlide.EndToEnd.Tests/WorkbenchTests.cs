@@ -14,8 +14,8 @@ public sealed class WorkbenchTests : IDisposable
     [Fact]
     public void A_text_classifier_goes_from_file_to_answer()
     {
-        _shell.Write("train.tsv", Colours(4000, 1));
-        _shell.Write("test.tsv", Colours(400, 2));
+        _shell.Write("train.tsv", Colours.Rows(4000, 1));
+        _shell.Write("test.tsv", Colours.Rows(400, 2));
         Run("train train.tsv --out colours.esnet --epochs 6 --min-count 1 --learning-rate 0.02 --batch 64");
         string report = Run("quantize colours.esnet --data train.tsv --out colours.eslide").Output;
         foreach (string expected in new[] { "FP32 dense", "INT8 dense", "INT8 LSH", "largest error", "vote blend" })
@@ -46,7 +46,7 @@ public sealed class WorkbenchTests : IDisposable
     [Fact]
     public void The_same_seed_gives_the_same_model_and_a_resumed_run_too()
     {
-        _shell.Write("train.tsv", Colours(600, 1));
+        _shell.Write("train.tsv", Colours.Rows(600, 1));
         const string Options = "--min-count 1 --epochs 4 --hold-out 0";
         Run($"train train.tsv --out a.esnet {Options}");
         Run($"train train.tsv --out b.esnet {Options} --threads 1 --checkpoint state");
@@ -59,8 +59,8 @@ public sealed class WorkbenchTests : IDisposable
     [Fact]
     public void A_network_trained_by_hashing_weights_answers_like_any_other()
     {
-        _shell.Write("train.tsv", Colours(3000, 1));
-        _shell.Write("test.tsv", Colours(500, 2));
+        _shell.Write("train.tsv", Colours.Rows(3000, 1));
+        _shell.Write("test.tsv", Colours.Rows(500, 2));
         JsonElement trained = JsonDocument.Parse(Run("slide train train.tsv --out s.esnet --min-count 1 --hidden 32 --active 1,0.5 --epochs 4 --tables 20 --threads 1 --test test.tsv --json").Output).RootElement;
         double hashed = trained.GetProperty("p1_hashed").GetDouble();
         Assert.True(hashed > 0.6, $"P@1 {hashed} with half of the output neurons, found by hashing");
@@ -72,8 +72,8 @@ public sealed class WorkbenchTests : IDisposable
     [Fact]
     public void Selection_methods_are_compared_side_by_side()
     {
-        _shell.Write("train.tsv", Colours(1000, 1));
-        _shell.Write("test.tsv", Colours(400, 2));
+        _shell.Write("train.tsv", Colours.Rows(1000, 1));
+        _shell.Write("test.tsv", Colours.Rows(400, 2));
         Run("train train.tsv --out colours.esnet --epochs 6 --min-count 1 --learning-rate 0.02 --batch 64 --hold-out 0");
         const string Command = "compare colours.esnet --data train.tsv --validation test.tsv -m features:entries=4@5 -m weights:family=dwta,k=1,tables=8@5";
         JsonElement[] rows = [.. JsonDocument.Parse(Run($"{Command} --json").Output).RootElement.EnumerateArray()];
@@ -97,6 +97,8 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
     [InlineData("train bad.txt", 4, "bad.txt:2:")]
     [InlineData("train train.tsv --epochs 0", 2, "epochs must be positive")]
+    [InlineData("train train.tsv --hold-out 1.5", 2, "--hold-out must be at least 0 and below 1")]
+    [InlineData("data split train.tsv a b --fraction NaN", 2, "--fraction must be at least 0 and below 1")]
     [InlineData("train train.tsv --hidden wide", 2, "--hidden wide: not a list of widths")]
     [InlineData("train train.tsv --min-count 9999", 2, "no word occurs in at least 9999 rows")]
     [InlineData("quantize train.tsv --data train.tsv", 3, "is not an .esnet network")]
@@ -107,7 +109,7 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("grow", 2, "grow")]
     public void Bad_input_gets_one_line_and_its_exit_code(string command, int exitCode, string message)
     {
-        _shell.Write("train.tsv", Colours(100, 1));
+        _shell.Write("train.tsv", Colours.Rows(100, 1));
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
         _shell.Write("empty", "");
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
@@ -123,7 +125,7 @@ public sealed class WorkbenchTests : IDisposable
     [Fact]
     public void A_full_disk_leaves_the_old_model_and_no_half_file()
     {
-        _shell.Write("train.tsv", Colours(400, 1));
+        _shell.Write("train.tsv", Colours.Rows(400, 1));
         Run("train train.tsv --out net.esnet --min-count 1 --epochs 1");
         _shell.Run("mkdir full");
         // A file system of 20 KiB, in a namespace of its own so that no privilege is needed.
@@ -137,16 +139,5 @@ public sealed class WorkbenchTests : IDisposable
         Outcome outcome = _shell.Run(Workbench.Command(command));
         Assert.True(outcome.ExitCode == 0, outcome.Error);
         return outcome;
-    }
-
-    /// <summary>Rows of two words that belong to one of twenty colours, and one word that belongs to none.</summary>
-    private static string Colours(int rows, int seed)
-    {
-        var random = new Random(seed);
-        return string.Concat(Enumerable.Range(0, rows).Select(_ =>
-        {
-            int colour = random.Next(20);
-            return $"colour {colour}\ttone{colour} tone{colour}{(char)('a' + random.Next(3))} word{random.Next(50)}\n";
-        }));
     }
 }

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
@@ -59,7 +60,7 @@ internal sealed class DeviceBinary(string path)
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = input is not null };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
-        using Process process = Process.Start(start) ?? throw new CommandException(ExitCodes.Failure, $"cannot start {program}");
+        using Process process = Start(start);
         using CancellationTokenRegistration registration = cancel.Register(() => process.Kill(entireProcessTree: true));
         Task<string> errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
         if (input is not null)
@@ -71,6 +72,18 @@ internal sealed class DeviceBinary(string path)
         process.WaitForExit();
         cancel.ThrowIfCancellationRequested();
         return (process.ExitCode, process.ExitCode == 0 ? output : output + errors.Result);
+    }
+
+    private static Process Start(ProcessStartInfo start)
+    {
+        try
+        {
+            return Process.Start(start)!;
+        }
+        catch (Win32Exception e)
+        {
+            throw new CommandException(ExitCodes.Failure, $"cannot start {start.FileName}: {new Win32Exception(e.NativeErrorCode).Message}");
+        }
     }
 
     private static string LastLine(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault() ?? "no output";

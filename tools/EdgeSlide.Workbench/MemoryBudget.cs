@@ -17,19 +17,21 @@ internal static class MemoryBudget
     }
 
     /// <summary>Refuses a job that needs more than is free, or than the limit on the whole process leaves.</summary>
+    /// <param name="job">What needs it, for the message.</param>
     /// <param name="needed">Bytes beyond what the process holds already.</param>
     /// <param name="limit">The user's limit on the process, or null.</param>
-    public static void Require(long needed, long? limit)
+    /// <param name="advice">What would need less; null if nothing does.</param>
+    public static void Require(string job, long needed, long? limit = null, string? advice = null)
     {
         if (limit is { } most && needed + Environment.WorkingSet > most)
-            throw Refusal(needed, Math.Max(0, most - Environment.WorkingSet), "left of --memory-limit");
+            throw Refusal(job, needed, Math.Max(0, most - Environment.WorkingSet), "left of --memory-limit", advice);
         long free = Free();
         if (needed > free)
-            throw Refusal(needed, free, "available");
+            throw Refusal(job, needed, free, "available", advice);
     }
 
-    private static CommandException Refusal(long needed, long free, string what) => new(ExitCodes.Failure,
-        $"training needs about {needed >> 20:N0} MiB, but only {free >> 20:N0} MiB are {what}: use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
+    private static CommandException Refusal(string job, long needed, long free, string what, string? advice) => new(ExitCodes.Failure,
+        $"{job} needs about {needed >> 20:N0} MiB, but only {free >> 20:N0} MiB are {what}{(advice is null ? "" : $": {advice}")}");
 
     /// <summary>What the machine, the container and the runtime's own limit have left.</summary>
     private static long Free()

@@ -1,7 +1,8 @@
 # What tools/peers/run.sh and tools/peers/train.sh share; to be sourced. The caller sets `program`, the name in its messages.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 LC_ALL=C
+# shellcheck source=../lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+export LC_ALL=C
 
 say() { printf '%s\n' "$*" >&2; }
 die() { # CODE MESSAGE

@@ -90,9 +90,7 @@ network=$models/$name.esnet model=$models/$name.eslide measured=$models/$name.js
 binary=${EDGESLIDE_BINARY:-$out/device/edgeslide}
 if [ ! -x "$binary" ]; then
     [ -z "${EDGESLIDE_BINARY:-}" ] || die 2 "EDGESLIDE_BINARY=$binary: no such program"
-    case $(uname -m) in aarch64) rid=linux-arm64 ;; *) rid=linux-x64 ;; esac
-    framework=$(dotnet msbuild "$root/src/EdgeSlide.Cli" -getProperty:EdgeSlideAotFramework)
-    dotnet publish "$root/src/EdgeSlide.Cli" -c Release -f "$framework" -r "$rid" -o "$out/device" -v quiet --nologo >&2
+    publish_device "$out/device"
 fi
 
 # ---- the same rows and weights for everyone ----

@@ -203,9 +203,10 @@ internal static class EvalCommand
 
         public void Add(in ExampleResult result, ReadOnlySpan<Prediction> top, ReadOnlySpan<int> labels)
         {
-            _ticks += result.Ticks;
+            // A query without features is answered by nothing, and its time is nobody's.
             if (result.Count > 0)
             {
+                _ticks += result.Ticks;
                 _answered++;
                 _active += result.Cost.ActiveNeurons;
                 _multiplications += result.Cost.Multiplications;

@@ -35,7 +35,6 @@ internal sealed class QuerySet
             long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
             if (features.Count == 0)
                 continue;
-            set._featurizeAllocated.Add(allocated);
             set._featurizeNs.Add(ns);
             set._featurizeAllocated.Add(allocated);
             set._ids.AddRange(features.IdSpan);

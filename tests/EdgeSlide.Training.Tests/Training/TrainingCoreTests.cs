@@ -93,6 +93,28 @@ public sealed class TrainingCoreTests
     }
 
     [Fact]
+    public void A_step_without_active_labels_moves_nothing()
+    {
+        Dataset labelled = Generated.Topics(rows: 16, features: 90, labels: 70);
+        // The second half of the rows has no labels.
+        Dataset data = new()
+        {
+            FeatureCount = labelled.FeatureCount, LabelCount = labelled.LabelCount, FeatureOffsets = labelled.FeatureOffsets, FeatureIds = labelled.FeatureIds,
+            FeatureValues = labelled.FeatureValues, LabelIds = labelled.LabelIds, LabelOffsets = [.. labelled.LabelOffsets.Select(at => Math.Min(at, labelled.LabelOffsets[8]))],
+        };
+        using WorkerTeam team = new(1);
+        using TrainingCore core = new(Descent with { Mode = OutputMode.Sampled, RandomNegatives = 0, BatchSize = 8 }, data, team);
+        Network before = core.CreateNetwork(), after = core.CreateNetwork();
+        core.Step([.. Enumerable.Range(0, 8)], 1, 1e3f, null);
+        core.CopyTo(before);
+        core.Step([.. Enumerable.Range(8, 8)], 2, 1e3f, null);
+        core.CopyTo(after);
+        Assert.Equal(before.Layers[0].Weights, after.Layers[0].Weights);
+        Assert.Equal(before.Layers[0].Bias, after.Layers[0].Bias);
+        Assert.Equal(before.Layers[1].Weights, after.Layers[1].Weights);
+    }
+
+    [Fact]
     public void Drawing_every_label_is_the_full_softmax()
     {
         Dataset data = Generated.Topics(rows: 32, features: 90, labels: 70);

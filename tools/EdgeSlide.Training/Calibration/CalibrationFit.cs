@@ -24,6 +24,9 @@ internal static class CalibrationFit
     private const int ProfileRows = 2000;
     private const int FitRows = 20_000;
 
+    // Sums over rows are made of so many parts, whatever the number of threads, so that the same rows draw the same sample.
+    private const int Stripes = 8;
+
     // Part of the inclusion chances that is the same for all neurons: what the profile did not see may still come.
     private const double Uniform = 0.1;
 
@@ -38,50 +41,51 @@ internal static class CalibrationFit
         if (rows.Count == 0)
             return null;
 
-        double[] power = new double[output.Outputs];
         int profiled = Math.Min(ProfileRows, rows.Count);
         // Profile on every n-th row, so that the rows stand for all.
         int step = rows.Count / profiled;
-        double errorWithout = 0;
-        object gate = new();
-        Parallel.For(0, profiled, new ParallelOptions { CancellationToken = cancel }, () => (Power: new double[output.Outputs], Logits: new float[output.Outputs], Error: 0.0), (i, _, local) =>
+        var options = new ParallelOptions { CancellationToken = cancel };
+        double[] errorWithout = new double[profiled], error = new double[profiled];
+        double[][] powers = new double[Math.Min(Stripes, profiled)][];
+        Parallel.For(0, powers.Length, options, stripe =>
         {
-            Row row = rows[i * step];
-            AllLogits(output, row.Hidden, local.Logits);
-            double logZ = LogSum(local.Logits);
-            foreach (int candidate in row.Candidates)
-                local.Logits[candidate] = float.NegativeInfinity;
-            for (int n = 0; n < local.Logits.Length; n++)
+            double[] own = powers[stripe] = new double[output.Outputs];
+            float[] logits = new float[output.Outputs];
+            for (int i = stripe; i < profiled; i += powers.Length)
             {
-                double share = Math.Exp(local.Logits[n] - logZ);
-                local.Power[n] += share * share;
-            }
-            local.Error += logZ - LogSum(row.Logits);
-            return local;
-        }, local =>
-        {
-            lock (gate)
-            {
-                for (int n = 0; n < power.Length; n++)
-                    power[n] += local.Power[n];
-                errorWithout += local.Error;
+                cancel.ThrowIfCancellationRequested();
+                Row row = rows[i * step];
+                AllLogits(output, row.Hidden, logits);
+                double logZ = LogSum(logits);
+                foreach (int candidate in row.Candidates)
+                    logits[candidate] = float.NegativeInfinity;
+                for (int n = 0; n < logits.Length; n++)
+                {
+                    double share = Math.Exp(logits[n] - logZ);
+                    own[n] += share * share;
+                }
+                errorWithout[i] = logZ - LogSum(row.Logits);
             }
         });
+        double[] power = powers[0];
+        foreach (double[] other in powers.AsSpan(1))
+        {
+            for (int n = 0; n < power.Length; n++)
+                power[n] += other[n];
+        }
         (int[] neurons, float[] logWeights) = Draw(power, samples, seed);
 
-        double error = 0;
-        for (int i = 0; i < profiled; i++)
+        Parallel.For(0, profiled, options, () => new float[output.Outputs], (i, _, all) =>
         {
             // Measured on other rows than those that chose the sample where there are any.
             Row row = rows[Math.Min(rows.Count - 1, (i * step) + (step / 2))];
-            float[] all = new float[output.Outputs];
             AllLogits(output, row.Hidden, all);
             double rest = LogSum(Sampled(output, row, neurons), logWeights, 1);
-            error += Math.Abs(LogAdd(LogSum(row.Logits), rest) - LogSum(all));
-            cancel.ThrowIfCancellationRequested();
-        }
+            error[i] = Math.Abs(LogAdd(LogSum(row.Logits), rest) - LogSum(all));
+            return all;
+        }, _ => { });
 
-        Parallel.ForEach(rows, new ParallelOptions { CancellationToken = cancel }, row => row.Sampled = Sampled(output, row, neurons));
+        Parallel.ForEach(rows, options, row => row.Sampled = Sampled(output, row, neurons));
         (double restFactor, double inverseTemperature, PlattFit lsh) = FitLsh(rows, logWeights);
         PlattFit dense = PlattFit.Of(rows.ConvertAll(r => (r.DenseShare, r.DenseCorrect)));
         for (int i = 0; i < logWeights.Length; i++)
@@ -94,7 +98,7 @@ internal static class CalibrationFit
             InverseTemperature = (float)inverseTemperature,
             DenseSlope = (float)dense.Slope,
             DenseOffset = (float)dense.Offset,
-        }, neurons, logWeights, error / profiled, errorWithout / profiled, dense.Ece, lsh.Ece);
+        }, neurons, logWeights, error.Average(), errorWithout.Average(), dense.Ece, lsh.Ece);
     }
 
     /// <summary>Neurons to sample by default: one in a hundred, as many as the estimate may cost.</summary>

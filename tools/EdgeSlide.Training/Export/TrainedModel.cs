@@ -61,8 +61,8 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
             output.Value(layer.Inputs);
             output.Value(layer.Outputs);
             output.Value((int)layer.Activation);
-            output.Raw(MemoryMarshal.AsBytes(layer.Weights.AsSpan()));
-            output.Raw(MemoryMarshal.AsBytes(layer.Bias.AsSpan()));
+            output.Floats(layer.Weights);
+            output.Floats(layer.Bias);
         }
         output.Finish();
     });
@@ -95,8 +95,8 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
         for (int i = 0; i < layers.Length; i++)
         {
             layers[i] = new NetworkLayer(input.Value<int>(), input.Value<int>(), (Activation)input.Value<int>());
-            input.Raw(MemoryMarshal.AsBytes(layers[i].Weights.AsSpan()));
-            input.Raw(MemoryMarshal.AsBytes(layers[i].Bias.AsSpan()));
+            input.Floats(layers[i].Weights);
+            input.Floats(layers[i].Bias);
         }
         return new TrainedModel(new Network(layers), Featurizer.Create(featurizer, slots.Length == 0 ? null : slots, weights.Length == 0 ? null : weights),
             labels, hasNames, record)
@@ -105,6 +105,14 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
 
     private ReadOnlySpan<byte> FeaturizerBytes(SectionKind kind) =>
         Featurizer.ToSections().Where(s => s.Kind == kind).Select(s => s.Bytes).FirstOrDefault().Span;
+
+    /// <summary>A layer may have more bytes than a span can: 3,000,000 labels of 256 inputs do.</summary>
+    private static IEnumerable<Range> Pieces(int length)
+    {
+        const int Piece = 1 << 24;
+        for (int start = 0; start < length; start += Piece)
+            yield return start..(start + Math.Min(Piece, length - start));
+    }
 
     private sealed class ChecksummedWriter(Stream stream)
     {
@@ -119,7 +127,13 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
             Raw(bytes);
         }
 
-        public void Raw(ReadOnlySpan<byte> bytes)
+        public void Floats(float[] values)
+        {
+            foreach (Range piece in Pieces(values.Length))
+                Raw(MemoryMarshal.AsBytes(values.AsSpan(piece)));
+        }
+
+        private void Raw(ReadOnlySpan<byte> bytes)
         {
             _crc = Crc32C.Append(_crc, bytes);
             stream.Write(bytes);
@@ -141,7 +155,14 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
 
         public ReadOnlySpan<byte> Bytes() => Take(Value<int>());
 
-        public void Raw(Span<byte> target) => Take(target.Length).CopyTo(target);
+        public void Floats(float[] values)
+        {
+            foreach (Range piece in Pieces(values.Length))
+            {
+                Span<byte> target = MemoryMarshal.AsBytes(values.AsSpan(piece));
+                Take(target.Length).CopyTo(target);
+            }
+        }
 
         /// <summary>Once this has passed, the rest of the file is what was written, so it needs no further checks.</summary>
         public void VerifyChecksum()

@@ -10,7 +10,7 @@ namespace EdgeSlide.Training.Quantization;
 /// <param name="MaxError">Largest |w - stored * scale|.</param>
 /// <param name="MeanError">Mean |w - stored * scale|.</param>
 /// <param name="MeanMagnitude">Mean |w|, to set the errors against.</param>
-public sealed record QuantizationError(long FloatBytes, long QuantizedBytes, double MaxError, double MeanError, double MeanMagnitude);
+internal sealed record QuantizationError(long FloatBytes, long QuantizedBytes, double MaxError, double MeanError, double MeanMagnitude);
 
 /// <summary>Rows as a model file stores them: one scale per row, padded to a multiple of 64 weights.</summary>
 internal sealed class QuantizedRows

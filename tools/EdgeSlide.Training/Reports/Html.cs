@@ -27,7 +27,7 @@ internal static class Html
         .fact b { display: block; font-size: 1.35em; font-weight: 600; } .fact span { color: var(--muted); font-size: .88em; }
         .scroll { overflow-x: auto; }
         table { border-collapse: collapse; font-size: .92em; font-variant-numeric: tabular-nums; }
-        th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid var(--grid); vertical-align: top; }
+        th, td { padding: .3em .6em; text-align: right; border-bottom: 1px solid var(--grid); vertical-align: top; }
         th { color: var(--muted); font-weight: 600; } .text { text-align: left; } tr.mark td { background: var(--panel); font-weight: 600; }
         th, td { white-space: nowrap; } td.text { white-space: normal; overflow-wrap: anywhere; min-width: 7em; } td.text:last-child { min-width: 18em; } .good { color: var(--c2); } .bad { color: var(--c1); }
         svg { width: 100%; height: auto; display: block; font: 12px system-ui, sans-serif; }

@@ -1,3 +1,5 @@
+using EdgeSlide.Training.Evaluation;
+
 namespace EdgeSlide.Training.Selection;
 
 /// <summary>An always-on head: the most frequent labels, whatever the query, as a prior of last resort.</summary>
@@ -7,9 +9,7 @@ internal sealed class FrequentLabels : ICandidateSource
 
     public FrequentLabels(TrainingEvidence evidence, int count)
     {
-        var counts = new int[evidence.Neurons];
-        foreach (int label in evidence.Rows.LabelIds)
-            counts[label]++;
+        int[] counts = [.. LabelFrequencies.Of(evidence.Rows).Counts];
         float rows = Math.Max(1, evidence.Rows.RowCount);
         _head = [.. Enumerable.Range(0, evidence.Neurons).OrderByDescending(n => counts[n]).ThenBy(n => n)
             .Take(count).Where(n => counts[n] > 0).Select(n => (n, counts[n] / rows))];

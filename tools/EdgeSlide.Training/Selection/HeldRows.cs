@@ -29,10 +29,10 @@ internal sealed class HeldRows
 
     public ReadOnlySpan<int> DenseRow(int row) => DenseTop.AsSpan(row * K, K);
 
-    public static HeldRows Of(EdgeSlideModel model, Dataset rows)
+    public static HeldRows Of(EdgeSlideModel model, Dataset rows, CancellationToken cancel = default)
     {
         var held = new HeldRows(rows, model.Layout.Output.Inputs, Math.Min(Depth, model.LabelCount));
-        Parallel.For(0, (rows.RowCount + 63) / 64, () => (Predictor: model.CreatePredictor(), Top: new Prediction[held.K]), (block, _, local) =>
+        Parallel.For(0, (rows.RowCount + 63) / 64, new ParallelOptions { CancellationToken = cancel }, () => (Predictor: model.CreatePredictor(), Top: new Prediction[held.K]), (block, _, local) =>
         {
             local.Predictor.Mode = PredictionMode.Dense;
             local.Predictor.Probabilities = false;

@@ -50,6 +50,7 @@ internal sealed class SourceSpec
 
     public float Weight => FitsWeight ? 1f : Number("weight", 1f, 1e-9f, 1e9f);
 
+    /// <exception cref="ArgumentException">The source, an option's name or the weight is wrong; other options are read when the source is built.</exception>
     public static SourceSpec Parse(string part, string method)
     {
         string[] halves = part.Split(':', 2);
@@ -62,6 +63,7 @@ internal sealed class SourceSpec
             if (pair.Length != 2 || !allowed.Contains(pair[0]) || !spec._options.TryAdd(pair[0], pair[1]))
                 throw new ArgumentException($"method '{method}': {halves[0]} takes {string.Join(", ", allowed.Select(a => a + "="))} each at most once, not '{option}'");
         }
+        _ = spec.Weight;
         return spec;
     }
 

@@ -47,8 +47,8 @@ internal sealed class SelectionComparison : IDisposable
         _evidence = new TrainingEvidence(trained.Network, train, options, cancel);
         int used = Math.Min(mostRows, held.RowCount);
         int[] rows = [.. Enumerable.Range(0, used).Select(i => (int)((long)i * held.RowCount / used))];
-        _tuning = HeldRows.Of(_model, held.Take([.. rows.Where((_, i) => i % 2 == 0)]));
-        _test = HeldRows.Of(_model, held.Take([.. rows.Where((_, i) => i % 2 == 1)]));
+        _tuning = HeldRows.Of(_model, held.Take([.. rows.Where((_, i) => i % 2 == 0)]), cancel);
+        _test = HeldRows.Of(_model, held.Take([.. rows.Where((_, i) => i % 2 == 1)]), cancel);
         LabelFrequencies frequencies = LabelFrequencies.Of(train);
         (_propensity, _deciles, _cancel) = (frequencies.InversePropensities(), frequencies.Deciles(), cancel);
     }

@@ -1,5 +1,6 @@
 using EdgeSlide.Hashing;
 using EdgeSlide.Model;
+using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Slide;
 using EdgeSlide.Training.Tables;
 
@@ -91,9 +92,7 @@ internal static class SourceFactory
     {
         if (share >= 1f)
             return null;
-        var counts = new int[evidence.Neurons];
-        foreach (int label in evidence.Rows.LabelIds)
-            counts[label]++;
+        int[] counts = [.. LabelFrequencies.Of(evidence.Rows).Counts];
         var rare = new bool[evidence.Neurons];
         foreach (int n in Enumerable.Range(0, evidence.Neurons).OrderBy(n => counts[n]).ThenBy(n => n).Take((int)(share * evidence.Neurons)))
             rare[n] = true;

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using EdgeSlide.Training.Data;
 
 namespace EdgeSlide.Training.Selection;
@@ -70,11 +71,11 @@ internal static class SphericalKMeans
     public static float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {
         // Eight lanes whatever the machine, so that the same rows give the same clusters everywhere.
-        var sum = System.Runtime.Intrinsics.Vector256<float>.Zero;
+        var sum = Vector256<float>.Zero;
         int i = 0;
         for (; i + 8 <= a.Length; i += 8)
-            sum += System.Runtime.Intrinsics.Vector256.Create(a[i..]) * System.Runtime.Intrinsics.Vector256.Create(b[i..]);
-        float total = System.Runtime.Intrinsics.Vector256.Sum(sum);
+            sum += Vector256.Create(a[i..]) * Vector256.Create(b[i..]);
+        float total = Vector256.Sum(sum);
         for (; i < a.Length; i++)
             total += a[i] * b[i];
         return total;

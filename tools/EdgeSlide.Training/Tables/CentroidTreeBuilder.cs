@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using EdgeSlide.Hashing;
 using EdgeSlide.Kernels;
 using EdgeSlide.Layers;
@@ -9,6 +8,7 @@ using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Quantization;
+using EdgeSlide.Training.Selection;
 
 namespace EdgeSlide.Training.Tables;
 
@@ -177,7 +177,7 @@ internal static class CentroidTreeBuilder
         {
             var halves = new float[branch];
             for (int c = 0; c < branch; c++)
-                halves[c] = Dot(centres.AsSpan((first + c) * width, width), centres.AsSpan((first + c) * width, width)) / 2;
+                halves[c] = SphericalKMeans.Dot(centres.AsSpan((first + c) * width, width), centres.AsSpan((first + c) * width, width)) / 2;
             Parallel.For(0, (rows.Length + 511) / 512, block =>
             {
                 for (int i = block * 512; i < Math.Min(rows.Length, (block + 1) * 512); i++)
@@ -185,7 +185,7 @@ internal static class CentroidTreeBuilder
                     float best = float.NegativeInfinity;
                     for (int c = 0; c < branch; c++)
                     {
-                        float score = Dot(Row(i), centres.AsSpan((first + c) * width, width)) - halves[c];
+                        float score = SphericalKMeans.Dot(Row(i), centres.AsSpan((first + c) * width, width)) - halves[c];
                         if (score > best)
                             (best, nearest[i]) = (score, c);
                     }
@@ -219,7 +219,7 @@ internal static class CentroidTreeBuilder
     {
         var bias = new float[nodes];
         for (int n = 0; n < nodes; n++)
-            bias[n] = -Dot(centres.AsSpan(n * width, width), centres.AsSpan(n * width, width)) / 2;
+            bias[n] = -SphericalKMeans.Dot(centres.AsSpan(n * width, width), centres.AsSpan(n * width, width)) / 2;
         return Section(centres, bias, width, sharpness);
     }
 
@@ -234,18 +234,5 @@ internal static class CentroidTreeBuilder
         for (int n = 0; n < bias.Length; n++)
             affine[n] = new NeuronAffine { Scale = rows.Scales[n], Bias = bias[n] };
         return section;
-    }
-
-    private static float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
-    {
-        // Eight lanes whatever the machine, so that the same rows give the same tree everywhere.
-        var sum = Vector256<float>.Zero;
-        int i = 0;
-        for (; i + 8 <= a.Length; i += 8)
-            sum += Vector256.Create(a[i..]) * Vector256.Create(b[i..]);
-        float total = Vector256.Sum(sum);
-        for (; i < a.Length; i++)
-            total += a[i] * b[i];
-        return total;
     }
 }

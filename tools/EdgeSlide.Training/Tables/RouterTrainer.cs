@@ -55,7 +55,7 @@ internal sealed unsafe class RouterTrainer
         using var packedInputs = new NativeArray<float>(Gemm.PackedLength(BatchSize, wide));
         int used = Math.Min(MostRows, _votes.RowCount);
         int[] order = [.. Enumerable.Range(0, used).Select(i => (int)((long)i * _votes.RowCount / used))];
-        int steps = Math.Max(1, epochs * (used / BatchSize)), step = 0;
+        int steps = epochs * Math.Max(1, used / BatchSize), step = 0;
         for (int epoch = 0; epoch < epochs; epoch++)
         {
             Noise.Shuffle(order, Noise.Seed(_seed, 8, (ulong)epoch));

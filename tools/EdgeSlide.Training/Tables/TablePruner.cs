@@ -12,13 +12,16 @@ internal static class TablePruner
     /// <summary>The bytes of entries, which can be dropped; offsets and hash parameters cannot.</summary>
     public static long EntryBytes(ExportedSelector selector) => selector.Sources.Sum(s => (long)s.Buckets.Entries.Length) * sizeof(uint);
 
+    /// <summary>What a model's tables take of its file, as `edgeslide info` counts it.</summary>
+    public static long StoredBytes(EdgeSlideModel model) => model.File.Sections
+        .Where(s => s.Kind is SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries).Sum(s => s.Length);
+
     /// <summary>The selector whose tables take at most a share of the model file at <paramref name="path"/>, which holds all of it.</summary>
     /// <param name="share">0 for no limit.</param>
     public static (ExportedSelector Selector, TableReport Report) LimitShare(string path, ExportedSelector selector, double share)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false);
-        long tables = model.File.Sections
-            .Where(s => s.Kind is SectionKind.Selector or SectionKind.HashPlanes or SectionKind.BucketOffsets or SectionKind.BucketEntries).Sum(s => s.Length);
+        long tables = StoredBytes(model);
         if (share == 0 || tables <= share * model.File.Length)
             return (selector, new TableReport(tables, tables, null, Missed: false));
         // Padding may shrink with the tables, by less than an alignment for each section.

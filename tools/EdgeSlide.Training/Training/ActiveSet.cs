@@ -7,8 +7,9 @@ namespace EdgeSlide.Training.Training;
 /// The certain part C holds the true labels of the batch and what the tables name as likely for its rows; the rest is r
 /// labels drawn uniformly without replacement from the N - |C| others. The drawn ones stand for all others: each counts
 /// (N - |C|) / r times in the partition function, which is the log-Q correction (Bengio and Senecal, 2008) for this
-/// sampling plan. With a <see cref="NegativeSampler"/> frequent labels are drawn more often and stand for fewer. Given C, the estimate of every row's partition function is unbiased; labels of other rows of the batch
-/// are certain, so they serve as negatives with weight 1.
+/// sampling plan. With a <see cref="NegativeSampler"/> frequent labels are drawn more often and stand for fewer. Given C,
+/// the estimate of every row's partition function is unbiased; labels of other rows of the batch are certain, so they serve
+/// as negatives with weight 1.
 /// </summary>
 internal sealed class ActiveSet
 {

@@ -137,7 +137,7 @@ internal sealed class Tuner
                     candidates.Add(trial);
             }
             // On few rows a setting stays in the race while its loss could still be small enough.
-            Trial? next = Halve(candidates, 3, (trial, rows) =>
+            Halve(candidates, 3, (trial, rows) =>
             {
                 double over = Math.Max(0, Excess(trial, rows) - (rows < All ? 2 * LossError(trial, rows) : 0));
                 return Cost(trial) >= cost ? double.PositiveInfinity : over > 0 ? 1e6 * (1 + over) : Cost(trial);

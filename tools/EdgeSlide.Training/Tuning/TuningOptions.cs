@@ -1,7 +1,7 @@
 namespace EdgeSlide.Training.Tuning;
 
 /// <summary>What the cheapest setting has least of.</summary>
-public enum TuningObjective
+internal enum TuningObjective
 {
     /// <summary>Bytes of the model that a query reads.</summary>
     Bytes,

@@ -78,11 +78,11 @@ internal static class CompareCommand
             NetworkFile, Train, Validation, HoldOut, Methods, HideFeatures, Rows, TopVote, NextVote, TrueVote, Deciles, Json,
         };
         Data.AddTo(command);
-        command.SetAction(Run);
+        command.SetLongAction(Run);
         return command;
     }
 
-    private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    private static int Run(ParseResult parsed, CancellationToken cancel)
     {
         string[] named = parsed.GetValue(Methods) ?? [];
         MethodSpec[] methods = [.. (named.Length > 0 ? named : Defaults).Select(MethodSpec.Parse)];
@@ -91,15 +91,19 @@ internal static class CompareCommand
             methods = [.. methods.Where(m => !m.Sources.Any(s => s.Name == "features"))];
         string? validationPath = parsed.GetValue(Validation);
         string trainPath = parsed.GetValue(Train)!;
-        if (validationPath is null && !(parsed.GetValue(HoldOut) is > 0 and < 1))
-            throw new CommandException(ExitCodes.Usage, "--hold-out must be above 0 and below 1 without --validation");
+        double holdOut = DataOptions.Share(parsed, HoldOut);
+        if (validationPath is null && holdOut == 0)
+            throw new CommandException(ExitCodes.Usage, "--hold-out must be above 0 without --validation");
         if (parsed.GetValue(Rows) < 2)
             throw new CommandException(ExitCodes.Usage, "--rows must be at least 2");
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
-        (LoadedData train, LoadedData held) = validationPath is null ? files[0].Split(parsed.GetValue(HoldOut), 1) : (files[0], files[1]);
+        (LoadedData train, LoadedData held) = validationPath is null ? files[0].Split(holdOut, 1) : (files[0], files[1]);
         Dataset rows = QuantizeCommand.Featurize(model, train), heldRows = QuantizeCommand.Featurize(model, held);
         if (heldRows.RowCount < 2)
             throw new CommandException(ExitCodes.BadInput, "at least two held-out rows are needed");
+        long measuredRows = Math.Min(parsed.GetValue(Rows), heldRows.RowCount) / 2 + 1;
+        if (methods.FirstOrDefault(m => Math.Min(m.Budget, heldRows.LabelCount) * measuredRows > Array.MaxLength) is { } large)
+            throw new CommandException(ExitCodes.Usage, $"method '{large.Text}': the candidates of {measuredRows:N0} rows are too many for one table; lower --rows or the budget");
         var votes = new SelectorOptions { TopVote = parsed.GetValue(TopVote), NextVote = parsed.GetValue(NextVote), TrueVote = parsed.GetValue(TrueVote) };
         votes.Validate();
 
@@ -128,7 +132,7 @@ internal static class CompareCommand
         {
             File.Delete(scratch);
         }
-        return Task.FromResult(ExitCodes.Ok);
+        return ExitCodes.Ok;
     }
 
     private static void Print(List<ComparisonRow> rows, int measured, bool deciles)

@@ -82,9 +82,10 @@ internal static class DataCommand
         data.AddTo(command);
         command.SetAction(parsed =>
         {
+            double share = DataOptions.Share(parsed, fraction);
             if (data.Read(parsed, [parsed.GetValue(path)!])[0] is not LoadedRows rows)
                 throw new CommandException(ExitCodes.Usage, "a running text is split by place, not by rows: cut the file instead");
-            (LoadedData a, LoadedData b) = rows.Split(parsed.GetValue(fraction), (ulong)parsed.GetValue(seed));
+            (LoadedData a, LoadedData b) = rows.Split(share, (ulong)parsed.GetValue(seed));
             Write(parsed.GetValue(train)!, ((LoadedRows)a).Rows);
             Write(parsed.GetValue(held)!, ((LoadedRows)b).Rows);
             return ExitCodes.Ok;

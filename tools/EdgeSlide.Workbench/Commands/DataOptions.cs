@@ -46,5 +46,11 @@ internal sealed class DataOptions
         return option;
     }
 
+    /// <summary>The share of rows that is held out.</summary>
+    /// <exception cref="CommandException">It is not from 0 to below 1.</exception>
+    public static double Share(ParseResult parsed, Option<double> option) => parsed.GetValue(option) is >= 0 and < 1 and double share
+        ? share
+        : throw new CommandException(ExitCodes.Usage, $"{option.Name} must be at least 0 and below 1");
+
     public static Option<T> Value<T>(string name, string description, T value) => new(name) { Description = description, DefaultValueFactory = _ => value };
 }

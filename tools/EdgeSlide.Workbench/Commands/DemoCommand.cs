@@ -36,10 +36,10 @@ internal static class DemoCommand
         {
             source, output, epochs,
         };
-        command.SetAction((parsed, cancel) =>
+        command.SetLongAction((parsed, cancel) =>
         {
             string folder = parsed.GetValue(output) ?? Path.Combine(DeviceBinary.FindRoot(), "artifacts", "demo");
-            return Task.FromResult(Run(parsed.GetValue(source)!, folder, parsed.GetValue(epochs), cancel));
+            return Run(parsed.GetValue(source)!, folder, parsed.GetValue(epochs), cancel);
         });
         return command;
     }

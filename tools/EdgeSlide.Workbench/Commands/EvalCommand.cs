@@ -23,11 +23,11 @@ internal static class EvalCommand
     {
         var command = new Command("eval", "Measure an FP32 network on held-out rows, and the device model made of it beside it.") { NetworkFile, Test, Train, Model, Binary, Json };
         Data.AddTo(command);
-        command.SetAction(Run);
+        command.SetLongAction(Run);
         return command;
     }
 
-    private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    private static int Run(ParseResult parsed, CancellationToken cancel)
     {
         TrainedModel network = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string testPath = parsed.GetValue(Test)!;
@@ -53,13 +53,13 @@ internal static class EvalCommand
                 System.Console.WriteLine(result.ToJson());
             else
                 result.Print();
-            return Task.FromResult(ExitCodes.Ok);
+            return ExitCodes.Ok;
         }
         var metrics = new RankingMetrics([1, 3, 5], frequencies?.InversePropensities());
         using (var scorer = new DenseScorer(network.Network))
             metrics.Add(scorer.Score(test, Math.Min(5, test.LabelCount)), test);
         Print(metrics, frequencies is not null, parsed.GetValue(Json));
-        return Task.FromResult(ExitCodes.Ok);
+        return ExitCodes.Ok;
     }
 
     private static void Print(RankingMetrics metrics, bool withPropensity, bool json)

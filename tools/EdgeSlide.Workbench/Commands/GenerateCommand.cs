@@ -40,7 +40,7 @@ internal static class GenerateCommand
         {
             Model, Labels, Features, Hidden, RowFeatures, Keep, Noise, Keys, Budget, Blend, Seed, Queries, QueryCount,
         };
-        command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
+        command.SetLongAction(Run);
         return command;
     }
 
@@ -71,7 +71,7 @@ internal static class GenerateCommand
         int queries = parsed.GetValue(QueryCount);
         if (queries < 1)
             throw new CommandException(ExitCodes.Usage, "--query-count must be at least 1");
-        MemoryBudget.Require(options.WorkingBytes, null);
+        MemoryBudget.Require("generating", options.WorkingBytes, advice: "use fewer --labels or --features, or a narrower --hidden layer");
         string model = parsed.GetValue(Model)!;
         BreakEven times = Screen.Stages(stage =>
         {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
@@ -54,7 +53,7 @@ internal static class ImportCommand
             {
                 Tool = "SLIDE C++ reference, imported",
                 Data = Path.GetFileName(file),
-                Trained = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture),
+                Trained = Provenance.Now,
                 Options = $"normalize {parsed.GetValue(normalize)}",
             }).Save(target);
             Screen.Say($"{string.Join('-', network.Layers.Select(l => l.Inputs).Append(network.OutputCount))} network, wrote {target}");

@@ -31,7 +31,7 @@ internal static class LimitsCommand
 
     private static int Run(bool json)
     {
-        MemoryBudget.Require(Sizes[^1] * 9 / 8, null);
+        MemoryBudget.Require("measuring", Sizes[^1] * 9 / 8);
         string kernel = KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable));
         double multiplications = MachineLimits.Multiplications(kernel);
         MemoryLimit[] memory = [.. Sizes.Select(MachineLimits.Memory)];

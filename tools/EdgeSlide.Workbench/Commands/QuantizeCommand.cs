@@ -57,7 +57,7 @@ internal static class QuantizeCommand
         Data.AddTo(command);
         foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, LabelTree, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows, Reorder })
             command.Options.Add(option);
-        command.SetAction(Run);
+        command.SetLongAction(Run);
         return command;
     }
 
@@ -68,16 +68,17 @@ internal static class QuantizeCommand
         return option;
     }
 
-    private static Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    private static int Run(ParseResult parsed, CancellationToken cancel)
     {
+        double holdOut = DataOptions.Share(parsed, HoldOut);
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string? validationPath = parsed.GetValue(Validation);
         string trainPath = parsed.GetValue(Train)!;
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
         LoadedData train = files[0];
         LoadedData? held = validationPath is null ? null : files[1];
-        if (held is null && parsed.GetValue(HoldOut) > 0)
-            (train, held) = train.Split(parsed.GetValue(HoldOut), 1);
+        if (held is null && holdOut > 0)
+            (train, held) = train.Split(holdOut, 1);
         bool hide = parsed.GetValue(HideFeatures);
         bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
         int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);
@@ -117,7 +118,7 @@ internal static class QuantizeCommand
         string output = parsed.GetValue(Out)!;
         QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, storage, output, stage, cancel));
         Print(model.Network, report, output);
-        return Task.FromResult(ExitCodes.Ok);
+        return ExitCodes.Ok;
     }
 
     public static Dataset Featurize(TrainedModel model, LoadedData data)

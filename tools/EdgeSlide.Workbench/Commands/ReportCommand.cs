@@ -5,6 +5,7 @@ using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Reports;
+using EdgeSlide.Training.Tables;
 using EdgeSlide.Training.Training;
 using EdgeSlide.Workbench.Console;
 
@@ -36,7 +37,7 @@ internal static class ReportCommand
             NetworkFile, Log, Model, Test, Train, Tuning, Out,
         };
         Data.AddTo(command);
-        command.SetAction((parsed, cancel) => Task.Run(() => Run(parsed, cancel), CancellationToken.None));
+        command.SetLongAction(Run);
         return command;
     }
 
@@ -71,7 +72,7 @@ internal static class ReportCommand
                 Tuning = tuning,
                 Test = test,
                 Measurement = test is { } t ? ModelMeasurement.Of(network, device, t.Rows, frequencies, cancel) : null,
-                Model = device is null ? null : (Path.GetFileName(modelPath)!, device.File.Length, TableBytes(device)),
+                Model = device is null ? null : (Path.GetFileName(modelPath)!, device.File.Length, TablePruner.StoredBytes(device)),
                 Layers = device is null ? null : [.. QuantizedNetwork.From(network.Network, network.Featurizer.Kind == FeaturizerKind.Dense, FormatsOf(device)).Layers.Select(l => (l.Format, l.Error))],
             };
             stage("writing");
@@ -84,7 +85,4 @@ internal static class ReportCommand
 
     private static StorageOptions FormatsOf(EdgeSlideModel model) =>
         new() { Rows = model.Layout.Output.Format, InputRows = model.Layout.SparseInput?.Format ?? WeightFormat.Int8 };
-
-    private static long TableBytes(EdgeSlideModel model) =>
-        model.File.Sections.Where(s => s.Kind is SectionKind.BucketOffsets or SectionKind.BucketEntries or SectionKind.HashPlanes).Sum(s => s.Length);
 }

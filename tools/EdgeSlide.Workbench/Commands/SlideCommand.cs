@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Reflection;
 using System.Text.Json;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
@@ -41,7 +40,7 @@ internal static class SlideCommand
             """) { path, output, test, active, normalize, json };
         data.AddTo(command);
         knobs.AddTo(command);
-        command.SetAction((parsed, cancel) =>
+        command.SetLongAction((parsed, cancel) =>
         {
             SlideOptions options = knobs.Read(parsed) with { Active = SlideOptionsGroup.Numbers(parsed, active, 1) };
             options.Validate();
@@ -59,13 +58,13 @@ internal static class SlideCommand
                 throw new OperationCanceledException();
             new TrainedModel(result.Network, featurizer, files[0].Labels, files[0].HasLabelNames, new TrainingRecord
             {
-                Tool = $"edgeslide-workbench {typeof(SlideCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion}",
+                Tool = Provenance.Tool,
                 Data = Path.GetFileName(parsed.GetValue(path)!),
-                Trained = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture),
+                Trained = Provenance.Now,
                 TrainingRows = rows.RowCount,
                 TrainingSeconds = result.Seconds,
                 Epochs = options.Epochs,
-                Options = string.Join(' ', parsed.Tokens.Select(t => t.Value.Contains('/') ? Path.GetFileName(t.Value) : t.Value)),
+                Options = Provenance.Settings(parsed),
             })
             { Frequencies = LabelFrequencies.Of(rows) }.Save(parsed.GetValue(output)!);
             SlideScore? score = testPath is null ? null : trainer.Evaluate(files[1].Featurize(featurizer));
@@ -74,7 +73,7 @@ internal static class SlideCommand
                 ("train_hashing_per_row", result.TrainingHashing),
                 .. score is null ? Array.Empty<(string, double)>() : [("p1_hashed", score.P1), ("products_per_row", score.Products), ("hashing_per_row", score.Hashing)],
             ]);
-            return Task.FromResult(ExitCodes.Ok);
+            return ExitCodes.Ok;
         });
         return command;
     }
@@ -100,7 +99,7 @@ internal static class SlideCommand
               edgeslide-workbench slide sweep --task convex --active 0.05 --methods gemm,votes
             """) { path, test, task, rows, testRows, active, methods, json };
         knobs.AddTo(command);
-        command.SetAction((parsed, cancel) =>
+        command.SetLongAction((parsed, cancel) =>
         {
             SlideOptions options = knobs.Read(parsed) with { Active = [1.0] };
             options.Validate();
@@ -130,7 +129,7 @@ internal static class SlideCommand
                 System.Console.WriteLine(JsonSerializer.Serialize(results, Json));
             else
                 PrintTable(results);
-            return Task.FromResult(ExitCodes.Ok);
+            return ExitCodes.Ok;
         });
         return command;
     }
@@ -170,7 +169,7 @@ internal static class SlideCommand
         Featurizer featurizer = train.Fit(new FeatureOptions { Normalization = ValueNormalization.None });
         (Dataset a, Dataset b) = (train.Featurize(featurizer), held.Featurize(featurizer));
         // Images come as 0 to 255; inputs of about 1 need no other learning rate than binary images.
-        float most = a.FeatureValues.Max(MathF.Abs);
+        float most = a.FeatureValues.Select(MathF.Abs).DefaultIfEmpty(1f).Max();
         foreach (Dataset set in new[] { a, b })
         {
             for (int i = 0; i < set.FeatureValues.Length; i++)
@@ -207,7 +206,7 @@ internal static class SlideCommand
     private static void Print(bool json, (string Name, double Value)[] values)
     {
         if (json)
-            System.Console.WriteLine(JsonSerializer.Serialize(values.ToDictionary(v => v.Name, v => v.Value)));
+            System.Console.WriteLine(JsonSerializer.Serialize(values.ToDictionary(v => v.Name, v => v.Value), Json));
         foreach ((string name, double value) in json ? [] : values)
             System.Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name.Replace('_', ' '),-26}{value,16:N4}"));
     }

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Reflection;
 using System.Security.Cryptography;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
@@ -79,8 +78,7 @@ internal static class TrainCommand
         {
             command.Options.Add(option);
         }
-        // On a thread of its own: the parser ends the process on a signal at once while an action has not returned its task.
-        command.SetAction((parsed, cancel) => Task.Run(() => Run(parsed, cancel), CancellationToken.None));
+        command.SetLongAction(Run);
         return command;
     }
 
@@ -90,13 +88,13 @@ internal static class TrainCommand
         string? validationPath = parsed.GetValue(Validation);
         FeatureOptions features = ReadFeatureOptions(parsed);
         TrainerOptions options = ReadTrainerOptions(parsed);
+        double holdOut = DataOptions.Share(parsed, HoldOut);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath]);
         LoadedData train = files[0];
         LoadedData? validation = validationPath is null ? null : files[1];
-        double holdOut = parsed.GetValue(HoldOut);
         if (validation is null && holdOut > 0)
             (train, validation) = train.Split(holdOut, (ulong)options.Seed);
-        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Settings(parsed), cancel,
+        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Provenance.Settings(parsed), cancel,
             parsed.GetValue(MemoryLimit) is { } limit ? MemoryBudget.Parse(limit) : null);
         if (model is null)
             return ExitCodes.Interrupted;
@@ -119,7 +117,7 @@ internal static class TrainCommand
         IRowSource? held = validation?.Source(featurizer);
         Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset data ? $" ({data.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
         long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount);
-        MemoryBudget.Require(memory, memoryLimit);
+        MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
         TrainingResult result = Screen.Train(new Trainer(options, rows, held), cancel);
         if (result.Cancelled)
@@ -130,9 +128,9 @@ internal static class TrainCommand
         Screen.Say($"trained {result.Elapsed.TotalSeconds:F1} s, kept epoch {result.BestEpoch}, evaluated {result.ActiveFraction:P2} of the output neurons a batch");
         return new TrainedModel(result.Network, featurizer, train.Labels, train.HasLabelNames, new TrainingRecord
         {
-            Tool = $"edgeslide-workbench {Version}",
+            Tool = Provenance.Tool,
             Data = dataName,
-            Trained = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture),
+            Trained = Provenance.Now,
             TrainingRows = rows.RowCount,
             TrainingSeconds = result.Elapsed.TotalSeconds,
             Epochs = result.BestEpoch,
@@ -140,12 +138,6 @@ internal static class TrainCommand
         })
         { Frequencies = LabelFrequencies.Of(rows) };
     }
-
-    /// <summary>The command line for the provenance, without the folders of whoever trained.</summary>
-    private static string Settings(ParseResult parsed) =>
-        string.Join(' ', parsed.Tokens.Select(token => token.Value.Contains('/') ? Path.GetFileName(token.Value) : token.Value));
-
-    private static string Version => typeof(TrainCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
     private static FeatureOptions ReadFeatureOptions(ParseResult parsed) => new()
     {

@@ -51,8 +51,7 @@ internal static class TuneCommand
             ModelFile, Validation, HoldOut, Out, Overwrite, Plot, MaxLoss, MaxTailLoss, TableShare, Minimize, Network, Train, Trials, Rows, Seed, Json,
         };
         Data.AddTo(command);
-        // On a thread of its own, so that Ctrl-C ends the search and not the process in the middle of a file.
-        command.SetAction((parsed, cancel) => Task.Run(() => Run(parsed, cancel), CancellationToken.None));
+        command.SetLongAction(Run);
         return command;
     }
 
@@ -77,9 +76,7 @@ internal static class TuneCommand
             Seed = (ulong)parsed.GetValue(Seed),
         };
         options.Validate();
-        double holdOut = parsed.GetValue(HoldOut);
-        if (holdOut is not (>= 0 and < 1))
-            throw new CommandException(ExitCodes.Usage, "--hold-out must be at least 0 and below 1");
+        double holdOut = DataOptions.Share(parsed, HoldOut);
 
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath);
         RefuseTrainingRows(model, modelPath, validationPath, holdOut);
