@@ -87,6 +87,8 @@ internal static class BenchCommand
             }
         }
 
+        // Before throughput, whose workers need memory of their own.
+        long resident = Environment.WorkingSet;
         Throughput? throughput = null;
         if (batch > 1 || threads > 1)
         {
@@ -99,9 +101,9 @@ internal static class BenchCommand
 
         using var output = new OutputWriter();
         if (json)
-            WriteJson(output, model, predictor, queries, rounds, modes, throughput);
+            WriteJson(output, model, predictor, queries, rounds, modes, resident, throughput);
         else
-            WriteText(output, model, predictor, queries, rounds, modes, throughput);
+            WriteText(output, model, predictor, queries, rounds, modes, resident, throughput);
         output.Flush();
         return ExitCodes.Ok;
     }
@@ -131,9 +133,9 @@ internal static class BenchCommand
         return (selector.Pays ? lsh : dense) / Math.Min(lsh, dense) - 1;
     }
 
-    private static double Speedup(List<ModeResult> modes) => modes.Count < 2 ? 1.0 : modes[1].Percentile(0.5) / modes[0].Percentile(0.5);
+    private static double Speedup(List<ModeResult> modes) => modes[1].Percentile(0.5) / modes[0].Percentile(0.5);
 
-    private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes, Throughput? throughput)
+    private static void WriteText(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes, long resident, Throughput? throughput)
     {
         output.Write($"{queries.Count} queries x {rounds} rounds, {model.LabelCount} labels, {queries.FeatureMean:F1} features a query, kernel {predictor.Kernel}, {RuntimeInformation.ProcessArchitecture}, one thread\n\n");
         output.Write($"{"",-7}{"median us",11}{"p99 us",10}{"neurons",10}{"share",10}{"mult.",12}{"share",9}{"bytes",12}{"alloc.",8}  output CRC\n");
@@ -141,7 +143,7 @@ internal static class BenchCommand
         foreach (ModeResult mode in modes)
             output.Write($"{mode.Name,-7}{mode.Percentile(0.5) / 1000,11:F2}{mode.Percentile(0.99) / 1000,10:F2}{mode.ActiveMean,10:F1}{mode.ActiveMean / model.LabelCount,10:P3}{mode.MultiplicationMean,12:F0}{mode.MultiplicationMean / all,9:P2}{mode.BytesMean,12:F0}{mode.AllocatedPerInference,8:F0}  {mode.Crc:x8}\n");
         output.Write($"\nfeatures from input: median {queries.FeaturizeMedianNs / 1000:F2} us a query\n");
-        output.Write($"resident memory {Environment.WorkingSet / 1e6:F1} MB\n");
+        output.Write($"resident memory {resident / 1e6:F1} MB\n");
         if (modes.Count > 1)
             output.Write($"hashing is {Speedup(modes):F1} times as fast as dense\n");
         if (AutoLoss(model, modes) is { } loss && model.Layout.Output.Selector is { } selector)
@@ -177,7 +179,7 @@ internal static class BenchCommand
                 if (setting.Mode != mode.Mode)
                     continue;
                 first = first == 0 ? setting.Rate : first;
-                output.Write($"{"",-18}{setting.Threads,9}{setting.Batch,7}{setting.Rate,13:F0}{1e6 * setting.Threads / setting.Rate,10:F2}{setting.Rate / first,8:F2}\n");
+                output.Write($"{"",-18}{setting.Threads,9}{setting.Batch,7}{setting.Rate,13:F0}{1e6 / setting.Rate,10:F2}{setting.Rate / first,8:F2}\n");
             }
             if (mode.BatchCrc != mode.Crc)
                 output.Write($"answers in batches have the CRC {mode.BatchCrc:x8}, not {mode.Crc:x8}\n");
@@ -189,7 +191,7 @@ internal static class BenchCommand
 
     private static string StageName(Stage stage) => JsonNamingPolicy.SnakeCaseLower.ConvertName(stage.ToString());
 
-    private static void WriteJson(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes, Throughput? throughput)
+    private static void WriteJson(OutputWriter output, EdgeSlideModel model, Predictor predictor, QuerySet queries, int rounds, List<ModeResult> modes, long resident, Throughput? throughput)
     {
         Utf8JsonWriter json = output.Json;
         json.WriteStartObject();
@@ -209,7 +211,8 @@ internal static class BenchCommand
             json.WriteNumber("active_neurons_mean", mode.ActiveMean);
             json.WriteNumber("active_fraction", mode.ActiveMean / model.LabelCount);
             json.WriteNumber("multiplications_mean", mode.MultiplicationMean);
-            json.WriteNumber("mult_fraction", mode.MultiplicationMean / DenseMultiplications(modes));
+            if (modes.Count > 1)
+                json.WriteNumber("mult_fraction", mode.MultiplicationMean / DenseMultiplications(modes));
             json.WriteNumber("bytes_mean", mode.BytesMean);
             json.WriteNumber("allocated_bytes_per_inference", mode.AllocatedPerInference);
             json.WriteString("output_crc32c", $"{mode.Crc:x8}");
@@ -231,7 +234,8 @@ internal static class BenchCommand
             }
             json.WriteEndObject();
         }
-        json.WriteNumber("speedup", Speedup(modes));
+        if (modes.Count > 1)
+            json.WriteNumber("speedup", Speedup(modes));
         if (throughput is not null)
         {
             json.WriteStartArray("throughput");
@@ -248,7 +252,7 @@ internal static class BenchCommand
         }
         if (AutoLoss(model, modes) is { } loss)
             json.WriteNumber("auto_loss", loss);
-        json.WriteNumber("resident_bytes", Environment.WorkingSet);
+        json.WriteNumber("resident_bytes", resident);
         json.WriteEndObject();
         output.EndJsonLine();
     }
@@ -298,12 +302,18 @@ internal static class BenchCommand
         {
             predictor.Mode = mode;
             predictor.Engine.Profile = Stages ??= new StageProfile(capacity);
-            for (int query = 0; query < queries.Count; query++)
+            try
             {
-                queries.Load(query, predictor.Engine.Features);
-                predictor.Run(top);
+                for (int query = 0; query < queries.Count; query++)
+                {
+                    queries.Load(query, predictor.Engine.Features);
+                    predictor.Run(top);
+                }
             }
-            predictor.Engine.Profile = null;
+            finally
+            {
+                predictor.Engine.Profile = null;
+            }
         }
 
         public void Measure(Predictor predictor, QuerySet queries, Prediction[] top, bool record)
