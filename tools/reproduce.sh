@@ -22,13 +22,13 @@ out=${2:-$root/artifacts/reproduce}
 data=${EDGESLIDE_DATA:-$root/../shared/data}/$name
 
 train=() quantize=() read=()
-# Recipes were found before moments aged and negatives followed frequency; their learning rates go with that.
+# Where nothing better was found than moments that stand still and uniform negatives (docs/training.md, "Recipes").
 before=(--age-moments false --negative-power 0)
 case $name in
 yso-finna-en)
     files=(train.tsv.gz valid.tsv.gz test.tsv.gz)
     read=(--labels "$data/labels.tsv.gz")
-    train=("${before[@]}" --validation "$data/valid.tsv.gz" --min-count 3 --idf true --epochs 8 --learning-rate 0.004 --feature-dropout 0.2 --negatives 2048 --label-power 1)
+    train=("${before[@]}" --validation "$data/valid.tsv.gz" --min-count 3 --epochs 8 --batch 1024 --learning-rate 0.016 --feature-dropout 0.2 --negatives 4096 --label-power 0.5 --weight-moments true)
     quantize=(--validation "$data/valid.tsv.gz" --min-count 3 --bucket-size 8)
     ;;
 wikitext-2)
@@ -39,7 +39,7 @@ wikitext-2)
     ;;
 citeulike-t)
     files=(train.xc.txt.gz test.xc.txt.gz)
-    train=("${before[@]}" --hold-out 0 --transform log1p --idf true --epochs 20 --learning-rate 0.01 --feature-dropout 0 --negatives 4096 --label-power 1)
+    train=(--hold-out 0 --transform log1p --idf true --epochs 20 --learning-rate 0.006 --feature-dropout 0 --negatives 4096 --label-power 0.5)
     quantize=(--hold-out 0 --bucket-size 8 --vote-blend 3)
     ;;
 amazon-book)

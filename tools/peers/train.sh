@@ -45,8 +45,9 @@ debian)
     sampled_epochs=6 full_epochs=6
     ;;
 yso-finna-en)
-    both=(--min-count 3 --feature-dropout 0.2 --label-power 1 --idf true) sampled=(--learning-rate 0.006 --negatives 2048) full=(--learning-rate 0.004)
-    sampled_epochs=6 full_epochs=4 fasttext_epochs=10
+    both=(--min-count 3 --batch 1024 --feature-dropout 0.2 --label-power 0.5 --weight-moments true)
+    sampled=(--learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0) full=(--learning-rate 0.008)
+    sampled_epochs=8 full_epochs=6 fasttext_epochs=10
     ;;
 wikitext-2)
     both=(--transform binary --feature-dropout 0) sampled=(--learning-rate 0.003 --negatives 2048) full=(--learning-rate 0.002)

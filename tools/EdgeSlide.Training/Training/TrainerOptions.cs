@@ -60,7 +60,7 @@ public sealed record TrainerOptions
 
     public OutputLoss Loss { get; init; } = OutputLoss.Softmax;
 
-    /// <summary>Uniform random negatives per batch (sampled mode).</summary>
+    /// <summary>Random negatives per batch (sampled mode), drawn as <see cref="NegativePower"/> says.</summary>
     public int RandomNegatives { get; init; } = 1024;
 
     /// <summary>Negatives are drawn in proportion to (rows with the label + 1) to this power; 0 draws uniformly.</summary>
