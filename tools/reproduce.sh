@@ -45,7 +45,7 @@ citeulike-t)
 amazon-book)
     files=(train.xc.txt.gz test.xc.txt.gz)
     train=("${before[@]}" --hold-out 0 --epochs 20 --learning-rate 0.01 --feature-dropout 0.5 --label-power 1)
-    quantize=(--hold-out 0 --bucket-size 16 --vote-blend 1 --budget 16)
+    quantize=(--hold-out 0 --bucket-size 8 --vote-blend 1 --budget 8)
     ;;
 delicious-983)
     files=(train.xc.txt.gz test.xc.txt.gz)
