@@ -11,7 +11,9 @@
 #
 #   edgeslide-sampled        active sets; run twice, before and after the others: seconds are the mean
 #   edgeslide-full           the full softmax, the reference
-#   edgeslide-sampled-short  as many epochs as slide, to compare with it
+#   edgeslide-sampled-short  as many epochs as slide, to compare with it, at a rate for so short a run
+#   edgeslide-shipped        the model that quantize makes of edgeslide-sampled, as the device answers with hashing; seconds with
+#                            quantizing
 #   fasttext-LOSS            Debian's fastText on the same features
 #   slide                    the SLIDE C++ reference at $SLIDE_BINARY on the same features; without it there is no such row
 #
@@ -22,7 +24,8 @@
 #   EDGESLIDE_DATA    folder with one folder per data set; default ../shared/data beside the repository
 #   EDGESLIDE_WORKBENCH  a built edgeslide-workbench.dll; built if not given
 #   SLIDE_BINARY      the SLIDE C++ reference, built for this machine
-#   TRAINERS          which to run: sampled full short fasttext slide; rows of the others are kept from an earlier run
+#   EDGESLIDE_BINARY  the device binary that answers for edgeslide-shipped; published into OUTDIR if not given
+#   TRAINERS          which to run: sampled full short shipped fasttext slide; rows of the others are kept from an earlier run
 #   FULL_EPOCHS, SAMPLED_EPOCHS, SLIDE_EPOCHS (1), FASTTEXT_EPOCHS   instead of the set's own numbers
 #   FASTTEXT_LOSSES   hs ns; also softmax and ova, which take hours on wide sets
 #   TRAIN_LIMIT       seconds after which a trainer is stopped, 3600; what was reached is reported with a note
@@ -36,29 +39,34 @@ program=peers/train.sh
 case "${1:-}" in -h | --help) usage; exit 0 ;; esac
 [ $# -eq 2 ] || { usage >&2; exit 2; }
 
-# ---- what is trained: data options, options of both modes, of sampled training, of the full softmax ----
+# ---- what is trained: data options, options of both modes, of sampled training, of a short one, of the full softmax; how it is quantized ----
 
 name=$1 fasttext_epochs=25
 case $name in
 debian)
-    both=(--batch 512) sampled=(--learning-rate 0.006 --table-negatives 16) full=(--learning-rate 0.005)
+    both=(--batch 512) sampled=(--learning-rate 0.006 --table-negatives 16) short=(--learning-rate 0.02 --table-negatives 16) full=(--learning-rate 0.005)
+    quantize=(--top-vote 1 --next-vote 0.2 --true-vote 2)
     sampled_epochs=6 full_epochs=6
     ;;
 yso-finna-en)
     both=(--min-count 3 --batch 1024 --feature-dropout 0.2 --label-power 0.5 --weight-moments true)
-    sampled=(--learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0) full=(--learning-rate 0.008)
+    sampled=(--learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0) short=("${sampled[@]}") full=(--learning-rate 0.008)
+    quantize=(--min-count 3 --bucket-size 8)
     sampled_epochs=8 full_epochs=6 fasttext_epochs=10
     ;;
 wikitext-2)
-    both=(--transform binary --feature-dropout 0) sampled=(--learning-rate 0.003 --negatives 2048) full=(--learning-rate 0.002)
+    both=(--transform binary --feature-dropout 0) sampled=(--learning-rate 0.003 --negatives 2048) short=("${sampled[@]}") full=(--learning-rate 0.002)
+    quantize=(--bucket-size 16 --top-vote 2 --next-vote 0.7 --true-vote 1)
     sampled_epochs=3 full_epochs=2 fasttext_epochs=3
     ;;
 citeulike-t)
-    both=(--transform log1p --idf true --label-power 1 --feature-dropout 0) sampled=(--learning-rate 0.005 --negatives 2048) full=(--learning-rate 0.005)
+    both=(--transform log1p --idf true --label-power 1 --feature-dropout 0) sampled=(--learning-rate 0.005 --negatives 2048) short=(--learning-rate 0.02 --negatives 2048) full=(--learning-rate 0.005)
+    quantize=(--bucket-size 8)
     sampled_epochs=12 full_epochs=12
     ;;
 amazon-book)
-    both=(--feature-dropout 0.5 --label-power 1) sampled=(--learning-rate 0.005) full=(--learning-rate 0.005)
+    both=(--feature-dropout 0.5 --label-power 1) sampled=(--learning-rate 0.005) short=(--learning-rate 0.02) full=(--learning-rate 0.005)
+    quantize=(--bucket-size 8)
     sampled_epochs=16 full_epochs=12
     ;;
 *) die 2 "unknown data set '$name' (see --help)" ;;
@@ -69,7 +77,7 @@ for number in "$sampled_epochs" "$full_epochs" "$fasttext_epochs" "$slide_epochs
     [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "'$number' is not a positive whole number"
 done
 read -r -a losses <<<"${FASTTEXT_LOSSES:-hs ns}"
-read -r -a wanted <<<"${TRAINERS:-sampled full short fasttext slide}"
+read -r -a wanted <<<"${TRAINERS:-sampled full short shipped fasttext slide}"
 wanted() { case " ${wanted[*]} " in *" $1 "*) ;; *) return 1 ;; esac; }
 [ -z "${SLIDE_BINARY:-}" ] || [ -x "$SLIDE_BINARY" ] || die 2 "SLIDE_BINARY=$SLIDE_BINARY: no such program"
 [ "$name" = debian ] && read_options=() || find_data "$name"
@@ -184,6 +192,23 @@ edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
         "$(log_cell "$work/$file.csv" active_fraction)" "$rss" "$note${stopped:+; $stopped}"
 }
 
+shipped_row() {
+    local model=$work/shipped.eslide scores=$work/shipped.scores
+    [ -e "$work/sampled.esnet" ] && [ -e "$rows/sampled.json" ] || die 1 "TRAINERS needs sampled first: shipped is made of its network"
+    say "edgeslide-shipped"
+    binary=${EDGESLIDE_BINARY:-$work/device/edgeslide}
+    [ -x "$binary" ] || publish_device "$work/device"
+    measure "$work/shipped.output" dotnet "${EDGESLIDE_WORKBENCH:-$root/tools/EdgeSlide.Workbench/bin/Release/net10.0/edgeslide-workbench.dll}" \
+        quantize "$work/sampled.esnet" --data "$train_rows" --validation "$held_rows" --out "$model" ${read_options[@]+"${read_options[@]}"} "${quantize[@]}" ||
+        die 1 "quantizing failed: $(tail -1 "$work/shipped.output")"
+    if [ -z "$stopped" ]; then
+        workbench eval "$work/sampled.esnet" "$test_file" --model "$model" --binary "$binary" --json ${read_options[@]+"${read_options[@]}"} >"$scores" 2>"$work/shipped.errors" ||
+            die 1 "edgeslide-shipped cannot be scored: $(tail -1 "$work/shipped.errors")"
+        row shipped edgeslide-shipped "$(jq .epochs "$rows/sampled.json")" "$(jq --argjson more "$wall" '.seconds + $more' "$rows/sampled.json")" "$(jq .p1_int8_lsh "$scores")" \
+            "$(jq .p5_int8_lsh "$scores")" "$(jq .active_fraction "$scores")" "$rss" "INT8 with hashing, ${quantize[*]}; active is of answering; quantizing took ${wall%.*} s; on this test INT8 dense has P@1 $(jq .p1_int8_dense "$scores")"
+    fi
+}
+
 # Other programs get the features of EdgeSlide's network by number; whole counts of sparse rows as they are.
 convert() { # ROWS OPTIONS...
     local network=(--network "$work/sampled.esnet")
@@ -232,7 +257,8 @@ slide_row() {
 
 ! wanted sampled || edgeslide sampled edgeslide-sampled "$sampled_epochs" "${sampled[@]}"
 ! wanted full || edgeslide full edgeslide-full "$full_epochs" --mode full "${full[@]}"
-! wanted short || edgeslide short edgeslide-sampled-short "$slide_epochs" "${sampled[@]}"
+! wanted short || edgeslide short edgeslide-sampled-short "$slide_epochs" "${short[@]}"
+! wanted shipped || shipped_row
 if wanted fasttext; then
     need_packages fasttext || die 1 "Debian's fasttext is needed, and could not be installed"
     need_features
@@ -275,7 +301,7 @@ result_row() { # FILE
         (map(.seconds)) as $times | .[0] | .seconds_to_target = $target
         | if ($times | length) > 1 then .seconds = ($times | add / length) | .note += "; runs took \($times | map(tostring) | join(" and ")) s" else . end' "$file" ${runs:+"$runs"}
 }
-for file in sampled full short; do result_row "$file"; done >"$out/train-$name.json.tmp"
+for file in sampled shipped full short; do result_row "$file"; done >"$out/train-$name.json.tmp"
 for file in "$rows"/fasttext-*.json "$rows/slide.json"; do
     [ ! -e "$file" ] || result_row "$(basename "$file" .json)"
 done >>"$out/train-$name.json.tmp"
