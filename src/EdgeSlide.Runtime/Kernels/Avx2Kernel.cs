@@ -5,7 +5,7 @@ namespace EdgeSlide.Kernels;
 
 /// <summary>
 /// AVX2. Dot products use the unsigned-by-signed byte multiply (vpmaddubsw) on |x| and w * sign(x): with both within
-/// 127 the sum of two products never saturates INT16.
+/// 127 the sum of two products never saturates INT16. Where no x is below zero, as after a rectifier, both are as they are.
 /// </summary>
 internal readonly unsafe struct Avx2Kernel : IKernel
 {
@@ -25,10 +25,23 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         return Vector256.Sum(sum);
     }
 
-    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, bool nonNegative, int length, int* results)
     {
         Vector256<short> ones = Vector256.Create((short)1);
         Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        if (nonNegative)
+        {
+            for (int i = 0; i < length; i += 32)
+            {
+                Vector256<byte> x = Vector256.Load((byte*)vector + i);
+                sum0 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row0 + i)), ones);
+                sum1 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row1 + i)), ones);
+                sum2 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row2 + i)), ones);
+                sum3 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row3 + i)), ones);
+            }
+            StoreSums(sum0, sum1, sum2, sum3, results);
+            return;
+        }
         for (int i = 0; i < length; i += 32)
         {
             Vector256<sbyte> x = Vector256.Load(vector + i);

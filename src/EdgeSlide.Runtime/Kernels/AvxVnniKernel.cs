@@ -21,9 +21,22 @@ internal readonly unsafe struct AvxVnniKernel : IKernel
         return Vector256.Sum(sum);
     }
 
-    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, bool nonNegative, int length, int* results)
     {
         Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        if (nonNegative)
+        {
+            for (int i = 0; i < length; i += 32)
+            {
+                Vector256<byte> x = Vector256.Load((byte*)vector + i);
+                sum0 = AvxVnni.MultiplyWideningAndAdd(sum0, x, Vector256.Load(row0 + i));
+                sum1 = AvxVnni.MultiplyWideningAndAdd(sum1, x, Vector256.Load(row1 + i));
+                sum2 = AvxVnni.MultiplyWideningAndAdd(sum2, x, Vector256.Load(row2 + i));
+                sum3 = AvxVnni.MultiplyWideningAndAdd(sum3, x, Vector256.Load(row3 + i));
+            }
+            Avx2Kernel.StoreSums(sum0, sum1, sum2, sum3, results);
+            return;
+        }
         for (int i = 0; i < length; i += 32)
         {
             Vector256<sbyte> x = Vector256.Load(vector + i);

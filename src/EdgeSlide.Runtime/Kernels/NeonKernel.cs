@@ -18,7 +18,7 @@ internal readonly unsafe struct NeonKernel : IKernel
         return AdvSimd.Arm64.AddAcross(lower + upper).ToScalar();
     }
 
-    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, bool nonNegative, int length, int* results)
     {
         Vector128<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
         for (int i = 0; i < length; i += 16)

@@ -15,7 +15,7 @@ internal readonly unsafe struct ScalarKernel : IKernel
         return sum;
     }
 
-    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, int length, int* results)
+    public static void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, bool nonNegative, int length, int* results)
     {
         results[0] = Dot(row0, vector, length);
         results[1] = Dot(row1, vector, length);

@@ -90,11 +90,12 @@ internal sealed unsafe class NeuronLayer
     public void Logits<TKernel>(sbyte* x, float xScale, int first, int count, float* logits) where TKernel : struct, IKernel
     {
         Vector128<float> scale = Vector128.Create(xScale);
+        bool nonNegative = IsNonNegative(x);
         int excess = Excess(x), i = 0;
         for (; i + 4 <= count; i += 4)
         {
             byte* row = _rows + (long)(first + i) * RowBytes;
-            Vector128<float> dots = Dots<TKernel>(row, row + RowBytes, row + 2L * RowBytes, row + 3L * RowBytes, x, excess);
+            Vector128<float> dots = Dots<TKernel>(row, row + RowBytes, row + 2L * RowBytes, row + 3L * RowBytes, x, nonNegative, excess);
             (Vector128<float> scales, Vector128<float> bias) = Deinterleave((float*)(_affine.Pointer + first + i));
             (dots * (scales * scale) + bias).Store(logits + i);
         }
@@ -108,11 +109,12 @@ internal sealed unsafe class NeuronLayer
         Vector128<float> scale = Vector128.Create(xScale);
         byte* rows = _rows;
         NeuronAffine* affine = _affine.Pointer;
+        bool nonNegative = IsNonNegative(x);
         int excess = Excess(x), i = 0;
         for (; i + 4 <= count; i += 4)
         {
             int a = neurons[i], b = neurons[i + 1], c = neurons[i + 2], d = neurons[i + 3];
-            Vector128<float> dots = Dots<TKernel>(rows + (long)a * RowBytes, rows + (long)b * RowBytes, rows + (long)c * RowBytes, rows + (long)d * RowBytes, x, excess);
+            Vector128<float> dots = Dots<TKernel>(rows + (long)a * RowBytes, rows + (long)b * RowBytes, rows + (long)c * RowBytes, rows + (long)d * RowBytes, x, nonNegative, excess);
             Vector128<float> scales = Vector128.Create(affine[a].Scale, affine[b].Scale, affine[c].Scale, affine[d].Scale);
             Vector128<float> bias = Vector128.Create(affine[a].Bias, affine[b].Bias, affine[c].Bias, affine[d].Bias);
             (dots * (scales * scale) + bias).Store(logits + i);
@@ -182,12 +184,12 @@ internal sealed unsafe class NeuronLayer
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private Vector128<float> Dots<TKernel>(byte* row0, byte* row1, byte* row2, byte* row3, sbyte* x, int excess) where TKernel : struct, IKernel
+    private Vector128<float> Dots<TKernel>(byte* row0, byte* row1, byte* row2, byte* row3, sbyte* x, bool nonNegative, int excess) where TKernel : struct, IKernel
     {
         Vector128<int> dots;
         if (Format == WeightFormat.Int8)
         {
-            TKernel.Dot4((sbyte*)row0, (sbyte*)row1, (sbyte*)row2, (sbyte*)row3, x, Stride, (int*)&dots);
+            TKernel.Dot4((sbyte*)row0, (sbyte*)row1, (sbyte*)row2, (sbyte*)row3, x, nonNegative, Stride, (int*)&dots);
             return Vector128.ConvertToSingle(dots);
         }
         if (Format == WeightFormat.Int4)
@@ -198,6 +200,11 @@ internal sealed unsafe class NeuronLayer
         HalfRows.Dot4((ushort*)row0, (ushort*)row1, (ushort*)row2, (ushort*)row3, (float*)x, Stride, (float*)&dots);
         return dots.AsSingle();
     }
+
+    /// <summary>Whether no element of a quantized input is below zero, as after a rectifier.</summary>
+    public static bool IsNonNegative(sbyte* x, int stride) => !new ReadOnlySpan<sbyte>(x, stride).ContainsAnyInRange(sbyte.MinValue, (sbyte)-1);
+
+    private bool IsNonNegative(sbyte* x) => Format == WeightFormat.Int8 && IsNonNegative(x, Stride);
 
     /// <summary>What dot products with INT4 rows are too large by, because of how these are stored.</summary>
     private int Excess(sbyte* x) => Format == WeightFormat.Int4 ? Int4.Zero * Int4.Sum(x, Stride) : 0;

@@ -67,7 +67,7 @@ internal sealed unsafe class QuantizedVectors : IDisposable
                 uint* vector = (uint*)Plain(used ? first + lane : first);
                 for (int i = 0; i < _stride / 4; i++)
                     group[i * _lanes + lane] = used ? vector[i] : 0;
-                negative |= used && new ReadOnlySpan<sbyte>(vector, _stride).ContainsAnyInRange(sbyte.MinValue, (sbyte)-1);
+                negative |= used && !NeuronLayer.IsNonNegative((sbyte*)vector, _stride);
             }
             _nonNegative.Pointer[first / _lanes] = !negative;
         }

@@ -61,7 +61,7 @@ public sealed unsafe class KernelTests
         int* results = stackalloc int[5];
         for (int length = 64; length <= Longest; length += 64)
         {
-            foreach (bool extreme in new[] { false, true })
+            foreach ((bool negative, bool extreme) in new[] { (false, false), (true, false), (false, true), (true, true) })
             {
                 int offset = random.Next(64);
                 if (extreme)
@@ -69,11 +69,13 @@ public sealed unsafe class KernelTests
                 else
                     Fill(rows.Span, random);
                 Fill(vector.Span, random);
+                for (int i = 0; i < vector.Length && !negative; i++)
+                    vector.Pointer[i] = extreme ? (sbyte)127 : Math.Abs(vector.Pointer[i]);
                 sbyte* x = vector.Pointer + offset;
                 // Rows in no order, one of them twice, each from a start of its own.
                 sbyte*[] starts = [rows.Pointer + 2 * length + offset, rows.Pointer + 7, rows.Pointer + length, rows.Pointer + 7];
                 results[4] = 12345;
-                Run(kernel, new Dot4Call(starts, x, length, results));
+                Run(kernel, new Dot4Call(starts, x, !negative, length, results));
                 for (int r = 0; r < 4; r++)
                     Assert.Equal(NaiveDot(new ReadOnlySpan<sbyte>(starts[r], length), new ReadOnlySpan<sbyte>(x, length)), results[r]);
                 Assert.Equal(12345, results[4]);
@@ -334,11 +336,11 @@ public sealed unsafe class KernelTests
         public int Visit<TKernel>() where TKernel : struct, IKernel => TKernel.Dot(a, b, length);
     }
 
-    private sealed class Dot4Call(sbyte*[] rows, sbyte* vector, int length, int* results) : IKernelVisitor<int>
+    private sealed class Dot4Call(sbyte*[] rows, sbyte* vector, bool nonNegative, int length, int* results) : IKernelVisitor<int>
     {
         public int Visit<TKernel>() where TKernel : struct, IKernel
         {
-            TKernel.Dot4(rows[0], rows[1], rows[2], rows[3], vector, length, results);
+            TKernel.Dot4(rows[0], rows[1], rows[2], rows[3], vector, nonNegative, length, results);
             return 0;
         }
     }
