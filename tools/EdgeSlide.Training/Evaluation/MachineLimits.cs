@@ -125,7 +125,7 @@ internal static unsafe class MachineLimits
                     for (int row = 0; row < Rows; row += 4)
                     {
                         sbyte* first = rows.Pointer + row * Width;
-                        TKernel.Dot4(first, first + Width, first + 2 * Width, first + 3 * Width, vector.Pointer, Width, sums.Pointer);
+                        TKernel.Dot4(first, first + Width, first + 2 * Width, first + 3 * Width, vector.Pointer, nonNegative: true, Width, sums.Pointer);
                     }
                 }
                 best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalNanoseconds);
