@@ -82,12 +82,41 @@ public sealed class QuantizationTests : IDisposable
     }
 
     [Fact]
+    public void The_budget_is_the_smallest_that_keeps_accuracy_on_held_out_rows_unless_it_is_given()
+    {
+        Dataset train = Samples.Learnable(1, 3000, 2000, 200), held = Samples.Learnable(2, 600, 2000, 200);
+        TrainedModel model = Trained(train, held);
+        string path = Path.Combine(_folder, "model.eslide");
+        QuantizationReport With(int? budget, Dataset? rows) =>
+            QuantizationJob.Run(model, train, rows, new SelectorOptions { Budget = budget, VoteBlend = 1f }, new StorageOptions(), path);
+
+        QuantizationReport chosen = With(null, held), whole = With(SelectorOptions.DefaultBudget, held);
+        Assert.Equal(SelectorOptions.DefaultBudget, whole.Budget);
+        Assert.InRange(chosen.Budget, 8, SelectorOptions.DefaultBudget);
+        bool Keeps(QuantizationReport report) => report.Int8Lsh!.P1 >= whole.Int8Lsh!.P1 - 0.0005 && report.Int8Lsh.P5 >= whole.Int8Lsh.P5 - 0.0005
+            && report.Int8Lsh.Psp1 >= whole.Int8Lsh.Psp1 - 0.0005;
+        Assert.True(Keeps(chosen));
+        foreach (int smaller in new[] { 8, 12, 16, 24 }.Where(b => b < chosen.Budget))
+            Assert.False(Keeps(With(smaller, held)), $"a budget of {smaller} would do");
+
+        Assert.Equal(SelectorOptions.DefaultBudget, With(null, null).Budget);
+        Assert.Equal(5, With(5, held).Budget);
+        using EdgeSlideModel device = EdgeSlideModel.Open(path);
+        Assert.Equal(5, device.Layout.Output.Selector!.Budget);
+    }
+
+    private static TrainedModel Trained(Dataset train, Dataset held)
+    {
+        TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 8, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
+        Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 2000 }, null, null);
+        return new TrainedModel(trained.Network, featurizer, [.. Enumerable.Range(0, 200).Select(i => $"{i}")], false, new TrainingRecord());
+    }
+
+    [Fact]
     public void Other_weight_formats_are_compared_and_the_chosen_one_is_written()
     {
         Dataset train = Samples.Learnable(1, 3000, 2000, 200), held = Samples.Learnable(2, 600, 2000, 200);
-        TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 8, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
-        Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 2000 }, null, null);
-        var model = new TrainedModel(trained.Network, featurizer, [.. Enumerable.Range(0, 200).Select(i => $"{i}")], false, new TrainingRecord());
+        TrainedModel model = Trained(train, held);
         string path = Path.Combine(_folder, "model.eslide");
         QuantizationReport report = QuantizationJob.Run(model, train, held, new SelectorOptions { Budget = 16 },
             new StorageOptions { Rows = WeightFormat.Int4, InputRows = WeightFormat.Int4, CompareRows = true }, path);
