@@ -87,11 +87,13 @@ internal sealed unsafe class Ballot : IDisposable
     /// <summary>Bytes of working memory, as far as queries have needed it until now.</summary>
     public long MemoryBytes => (1L << _slotBits) * sizeof(uint) + _capacity * 12L + _entryCapacity * 8L;
 
-    /// <summary>Forgets the last query's cost; its votes were forgotten when they were counted.</summary>
+    /// <summary>Begins a query. Votes are left over only if the last one ended in an exception.</summary>
     public void Begin()
     {
         EntriesRead = BucketsRead = 0;
         HashOperations = HashBytes = 0;
+        if (_count > 0)
+            Forget();
     }
 
     /// <summary>Asks for the places of the features' buckets; called as early as the features are known.</summary>

@@ -19,6 +19,9 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
 
     public const int VoteBits = 8;
 
+    /// <summary>So many that the entries which a query opens can be counted in 32 bits.</summary>
+    public const int MaxEntries = 1 << 30;
+
     public uint Length(int key) => Offsets[key + 1] - Offsets[key];
 
     public static uint Pack(int id, byte vote) => (uint)id << VoteBits | vote;

@@ -118,6 +118,8 @@ internal sealed unsafe class LayerSelector
             descents |= offset < previous ? 1u : 0u;
             previous = offset;
         }
+        if (entries.Length > BucketTable.MaxEntries)
+            throw file.Error(ModelError.BadBucketOffsets, $"{where}: {entries.Length} bucket entries are more than {BucketTable.MaxEntries}");
         if (descents != 0 || previous != entries.Length)
             throw file.Error(ModelError.BadBucketOffsets, $"{where}: bucket offsets do not ascend from 0 to {entries.Length}");
         uint largest = 0;
