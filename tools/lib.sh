@@ -11,3 +11,8 @@ publish_device() { # FOLDER
     dotnet publish "$root/src/EdgeSlide.Cli" -c Release -f "$framework" -r "$rid" -o "$1" -v quiet --nologo >&2
     binary=$1/edgeslide
 }
+
+# EDGESLIDE_WORKBENCH names a built edgeslide-workbench.dll to use instead of building one.
+workbench_dll=${EDGESLIDE_WORKBENCH:-$root/tools/EdgeSlide.Workbench/bin/Release/net10.0/edgeslide-workbench.dll}
+workbench() { dotnet "$workbench_dll" "$@"; }
+build_workbench() { [ -n "${EDGESLIDE_WORKBENCH:-}" ] || dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo >&2; }

@@ -8,6 +8,7 @@
 #
 #   EDGESLIDE_DATA     folder with one folder per data set; default ../shared/data beside the repository
 #   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
+#   EDGESLIDE_WORKBENCH  a built edgeslide-workbench.dll; built if not given
 #
 # Sets without a validation file train on all rows, so their probabilities stay uncalibrated.
 # The settings are not blind to the test rows: docs/training.md, "Recipes", says how they were chosen.
@@ -72,8 +73,7 @@ train_file=$data/${files[0]}
 case $name in yso-finna-en | wikitext-2) test_file=$data/${files[2]} ;; *) test_file=$data/${files[1]} ;; esac
 
 mkdir -p "$out"
-dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo
-workbench() { dotnet run --no-build -c Release --project "$root/tools/EdgeSlide.Workbench" -- "$@"; }
+build_workbench
 binary=${EDGESLIDE_BINARY:-}
 [ -n "$binary" ] || publish_device "$out/device"
 

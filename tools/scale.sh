@@ -7,6 +7,7 @@
 #   LABELS   widths; default 30000 670091 3000000 (needs 1 GB of disk and 1.5 GB of memory)
 #
 #   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
+#   EDGESLIDE_WORKBENCH  a built edgeslide-workbench.dll; built if not given
 #   SCALE_QUERIES      queries measured in both modes, default 200; hashing alone is measured on ten times as many
 #   SCALE_FEATURES     features of a query, default 75, about those of Amazon-670K's rows
 #   SCALE_INPUTS       possible input features; default those of Amazon-670K (135909), and of Amazon-3M (337067) from 1,000,000 labels on
@@ -30,8 +31,7 @@ for number in "$queries" "$features" "${SCALE_INPUTS:-1}" "${widths[@]}"; do
 done
 
 mkdir -p "$out"
-dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo
-workbench() { dotnet run --no-build -c Release --project "$root/tools/EdgeSlide.Workbench" -- "$@"; }
+build_workbench
 binary=${EDGESLIDE_BINARY:-}
 [ -n "$binary" ] || publish_device "$out/device"
 

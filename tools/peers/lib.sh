@@ -41,10 +41,6 @@ find_data() { # NAME
     done
 }
 
-# EDGESLIDE_WORKBENCH names a built edgeslide-workbench.dll to use instead of building one.
-workbench() { dotnet "${EDGESLIDE_WORKBENCH:-$root/tools/EdgeSlide.Workbench/bin/Release/net10.0/edgeslide-workbench.dll}" "$@"; }
-build_workbench() { [ -n "${EDGESLIDE_WORKBENCH:-}" ] || dotnet build -c Release "$root/tools/EdgeSlide.Workbench" -v quiet --nologo >&2; }
-
 # Makes a file from others unless it is there and newer than they are: make_file TARGET SOURCE... -- COMMAND...
 # The command writes to the path in $made, which gets the target's name when it has succeeded.
 make_file() {

@@ -82,11 +82,7 @@ wanted() { case " ${wanted[*]} " in *" $1 "*) ;; *) return 1 ;; esac; }
 [ -z "${SLIDE_BINARY:-}" ] || [ -x "$SLIDE_BINARY" ] || die 2 "SLIDE_BINARY=$SLIDE_BINARY: no such program"
 [ "$name" = debian ] && read_options=() || find_data "$name"
 need_packages jq || die 1 "jq is needed, and could not be installed"
-if [ -z "${EDGESLIDE_WORKBENCH:-}" ]; then
-    build_workbench
-else
-    workbench() { dotnet "$EDGESLIDE_WORKBENCH" "$@"; }
-fi
+build_workbench
 mkdir -p "$2/train-$name"
 out=$(cd "$2" && pwd) work=$(cd "$2/train-$name" && pwd)
 rows=$work/rows
@@ -178,7 +174,7 @@ edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
     every=$((batches / 8 + 1))
     [ "$name" != wikitext-2 ] || every=500
     rm -f "$work/$file.csv" "$work/$file.esnet"
-    measure "$work/$file.output" dotnet "${EDGESLIDE_WORKBENCH:-$root/tools/EdgeSlide.Workbench/bin/Release/net10.0/edgeslide-workbench.dll}" \
+    measure "$work/$file.output" dotnet "$workbench_dll" \
         train "$train_rows" --validation "$held_rows" --out "$work/$file.esnet" --log "$work/$file.csv" --evaluate-every "$every" \
         --threads "$threads" --epochs "$epochs" ${read_options[@]+"${read_options[@]}"} "${both[@]}" "$@" ||
         die 1 "$trainer failed: $(tail -1 "$work/$file.output")"
@@ -198,7 +194,7 @@ shipped_row() {
     say "edgeslide-shipped"
     binary=${EDGESLIDE_BINARY:-$work/device/edgeslide}
     [ -x "$binary" ] || publish_device "$work/device"
-    measure "$work/shipped.output" dotnet "${EDGESLIDE_WORKBENCH:-$root/tools/EdgeSlide.Workbench/bin/Release/net10.0/edgeslide-workbench.dll}" \
+    measure "$work/shipped.output" dotnet "$workbench_dll" \
         quantize "$work/sampled.esnet" --data "$train_rows" --validation "$held_rows" --out "$model" ${read_options[@]+"${read_options[@]}"} "${quantize[@]}" ||
         die 1 "quantizing failed: $(tail -1 "$work/shipped.output")"
     if [ -z "$stopped" ]; then
