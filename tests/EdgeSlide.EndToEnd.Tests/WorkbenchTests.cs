@@ -87,6 +87,16 @@ public sealed class WorkbenchTests : IDisposable
             Assert.Contains(expected, text, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Plans_of_negatives_are_compared_side_by_side()
+    {
+        _shell.Write("train.tsv", Colours.Rows(1000, 1));
+        Run("train train.tsv --out colours.esnet --epochs 2 --min-count 1 --batch 64 --negatives 2 --lsh-negatives 2 --lsh-bits 2");
+        string text = Run("negatives colours.esnet train.tsv --batch 32 --rows 64 --negatives 4 --repetitions 3").Output;
+        foreach (string expected in new[] { "uniform", "frequency^0.5", "half by LSH", "ideal", "gradient error" })
+            Assert.Contains(expected, text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("compare nowhere.esnet --data train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("compare net.esnet --data train.tsv -m magic", 2, "'magic' is none of")]
@@ -97,6 +107,9 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
     [InlineData("train bad.txt", 4, "bad.txt:2:")]
     [InlineData("train train.tsv --epochs 0", 2, "epochs must be positive")]
+    [InlineData("train train.tsv --lsh-negatives 8 --mode full", 2, "the full softmax draws none")]
+    [InlineData("train train.tsv --lsh-negatives 8 --negatives 0", 2, "LSH negatives need random negatives")]
+    [InlineData("negatives nowhere.esnet train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("train train.tsv --hold-out 1.5", 2, "--hold-out must be at least 0 and below 1")]
     [InlineData("data split train.tsv a b --fraction NaN", 2, "--fraction must be at least 0 and below 1")]
     [InlineData("train train.tsv --hidden wide", 2, "--hidden wide: not a list of widths")]

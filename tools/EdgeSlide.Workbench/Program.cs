@@ -25,6 +25,7 @@ var root = new RootCommand("""
     EvalCommand.Create(),
     ReportCommand.Create(),
     CompareCommand.Create(),
+    NegativesCommand.Create(),
     ExportCommand.Create(),
     DataCommand.Create(),
     SlideCommand.Create(),

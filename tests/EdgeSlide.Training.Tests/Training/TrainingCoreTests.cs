@@ -125,9 +125,11 @@ public sealed class TrainingCoreTests
     }
 
     [Theory]
-    [InlineData(0f)]
-    [InlineData(0.7f)]
-    public void The_sampled_gradient_estimates_the_full_one(float negativePower)
+    [InlineData(0f, 120, 0)]
+    [InlineData(0.7f, 120, 0)]
+    [InlineData(0f, 60, 60)]
+    [InlineData(0.7f, 60, 60)]
+    public void The_sampled_gradient_estimates_the_full_one(float negativePower, int random, int lsh)
     {
         Dataset data = Generated.Topics(rows: 8, features: 90, labels: 400);
         TrainerOptions options = Descent with { BatchSize = 8 };
@@ -137,7 +139,8 @@ public sealed class TrainingCoreTests
         const int Draws = 200;
         for (int draw = 0; draw < Draws; draw++)
         {
-            Network sampled = OneStep(options with { Mode = OutputMode.Sampled, RandomNegatives = 120, NegativePower = negativePower }, data, 1, seed: draw * 1000);
+            Network sampled = OneStep(
+                options with { Mode = OutputMode.Sampled, RandomNegatives = random, NegativePower = negativePower, LshNegatives = lsh, LshBits = 4 }, data, 1, seed: draw * 1000);
             for (int i = 0; i < mean.Length; i++)
                 mean[i] += (sampled.Layers[0].Weights[i] - start.Layers[0].Weights[i]) / (double)Draws;
         }
@@ -152,18 +155,21 @@ public sealed class TrainingCoreTests
     }
 
     [Theory]
-    [InlineData(1, 0)]
-    [InlineData(2, 0)]
-    [InlineData(2, 4)]
-    public void A_step_allocates_nothing_after_the_first(int threads, int tableNegatives)
+    [InlineData(1, 0, 0)]
+    [InlineData(2, 0, 0)]
+    [InlineData(2, 4, 0)]
+    [InlineData(1, 0, 100)]
+    [InlineData(2, 4, 100)]
+    public void A_step_allocates_nothing_after_the_first(int threads, int tableNegatives, int lshNegatives)
     {
         Dataset data = Generated.Topics(rows: 128, features: 300, labels: 700);
-        TrainerOptions options = Generated.Small with { BatchSize = 128, RandomNegatives = 100, TableNegatives = tableNegatives };
+        TrainerOptions options = Generated.Small with { BatchSize = 128, RandomNegatives = 100, TableNegatives = tableNegatives, LshNegatives = lshNegatives };
         int[] rows = [.. Enumerable.Range(0, 128)];
         using WorkerTeam team = new(threads);
         using TrainingCore core = new(options, data, team);
         using LikelyLabels? tables = tableNegatives == 0 ? null : new(options, data, rows, team);
         tables?.Rebuild(core);
+        core.RebuildSampler(rows);
         for (int i = 0; i < 3; i++)
             core.Step(rows, (ulong)i, 0.01f, tables);
         long[] allocated = new long[threads];
@@ -197,6 +203,7 @@ public sealed class TrainingCoreTests
         using WorkerTeam team = new(threads);
         using TrainingCore core = new(options, data, team);
         int[] rows = [.. Enumerable.Range(0, Math.Min(data.RowCount, options.BatchSize))];
+        core.RebuildSampler(rows);
         for (int i = 0; i < steps; i++)
             core.Step(rows, (ulong)seed, options.LearningRate, null);
         Network network = core.CreateNetwork();

@@ -9,19 +9,25 @@ namespace EdgeSlide.Training.Training;
 /// (N - |C|) / r times in the partition function, which is the log-Q correction (Bengio and Senecal, 2008) for this
 /// sampling plan. With a <see cref="NegativeSampler"/> frequent labels are drawn more often and stand for fewer. Given C,
 /// the estimate of every row's partition function is unbiased; labels of other rows of the batch are certain, so they serve
-/// as negatives with weight 1.
+/// as negatives with weight 1. With an <see cref="LshSampler"/> independent draws by it follow. A label that one of the plans
+/// names stands for 1 / (1 - the product of the plans' probabilities of missing it) labels, whichever plan named it, so the
+/// estimate stays unbiased, and no label's weight gets larger.
 /// </summary>
 internal sealed class ActiveSet
 {
     private readonly int[] _slots;
     private readonly int[] _ids;
     private readonly NegativeSampler? _sampler;
+    private readonly LshSampler? _lsh;
+    private int _lshDraws;
 
     /// <param name="sampler">null draws uniformly.</param>
-    internal ActiveSet(int labels, NegativeSampler? sampler = null)
+    /// <param name="lsh">Draws further labels; may be null.</param>
+    internal ActiveSet(int labels, NegativeSampler? sampler = null, LshSampler? lsh = null)
     {
         LabelCount = labels;
         _sampler = sampler;
+        _lsh = lsh;
         _slots = new int[labels];
         _ids = GC.AllocateArray<int>(labels, pinned: true);
         Clear();
@@ -35,7 +41,17 @@ internal sealed class ActiveSet
     internal int CertainCount { get; private set; }
 
     /// <summary>How many labels the label in a slot stands for: 1 if it was not drawn.</summary>
-    internal float Weight(int slot) => slot < CertainCount ? 1 : _sampler is null ? DrawnWeight : _sampler.Weight(_ids[slot]);
+    internal float Weight(int slot)
+    {
+        if (slot < CertainCount)
+            return 1;
+        int label = _ids[slot];
+        float weight = _sampler is null ? DrawnWeight : _sampler.Weight(label);
+        if (_lshDraws == 0)
+            return weight;
+        double missed = (1 - (1.0 / weight)) * Math.Pow(1 - _lsh!.Probability(label), _lshDraws);
+        return (float)(1 / (1 - missed));
+    }
 
     /// <summary>How many labels each drawn label stands for, without a sampler.</summary>
     internal float DrawnWeight { get; private set; } = 1;
@@ -86,30 +102,39 @@ internal sealed class ActiveSet
     }
 
     /// <summary>Ends the certain part and draws the rest.</summary>
-    internal void Draw(int count, ulong seed)
+    /// <param name="lshDraws">Further draws by the <see cref="LshSampler"/>, which has been told for what.</param>
+    internal void Draw(int count, ulong seed, int lshDraws = 0)
     {
         CertainCount = Count;
         int others = LabelCount - Count;
         DrawnWeight = 1;
+        _lshDraws = 0;
         // Rejection is slow when most labels are in; then all of them cost little more.
-        if (count * 4L >= others * 3L)
+        if ((count + (long)lshDraws) * 4 >= others * 3L)
         {
             for (int label = 0; label < LabelCount; label++)
                 Add(label);
             CertainCount = Count;
             return;
         }
-        if (count == 0)
-            return;
         if (_sampler is not null)
         {
             for (int i = 0; i < count; i++)
                 Add(_sampler.Draw(Noise.Mix(seed + (ulong)i)));
-            return;
         }
-        int end = Count + count;
-        for (ulong i = 0; Count < end; i++)
-            Add(Noise.Below(Noise.Mix(seed + i), LabelCount));
-        DrawnWeight = (float)others / count;
+        else
+        {
+            int end = Count + count;
+            for (ulong i = 0; Count < end; i++)
+                Add(Noise.Below(Noise.Mix(seed + i), LabelCount));
+            DrawnWeight = (float)others / count;
+        }
+        _lshDraws = lshDraws;
+        for (int i = 0; i < lshDraws; i++)
+        {
+            int label = _lsh!.Draw(Noise.Seed(seed, 1, (ulong)i));
+            if (label >= 0)
+                Add(label);
+        }
     }
 }

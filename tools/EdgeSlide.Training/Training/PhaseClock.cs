@@ -26,7 +26,7 @@ public enum TrainingPhase
     /// <summary>Hidden layers backward, gradient and update of the embeddings.</summary>
     Features = 6,
 
-    /// <summary>Refilling the tables of likely labels.</summary>
+    /// <summary>Refilling the tables of likely labels and those that negatives are drawn from.</summary>
     Tables = 7,
 
     /// <summary>Scoring validation rows.</summary>

@@ -89,10 +89,11 @@ public sealed class Trainer
                 int first = _state.Batch * _options.BatchSize;
                 ReadOnlySpan<int> rows = order.AsSpan(first, Math.Min(_options.BatchSize, order.Length - first));
                 ulong seed = Noise.Seed((ulong)_options.Seed, 3, ((ulong)_state.Epoch << 32) + (uint)_state.Batch);
-                if (tables is not null && rebuilds.IsDue(_state.Steps))
+                if (rebuilds.IsDue(_state.Steps))
                 {
                     core.Clock.Start();
-                    tables.Rebuild(core);
+                    tables?.Rebuild(core);
+                    core.RebuildSampler(_rows);
                     core.Clock.Mark(TrainingPhase.Tables);
                 }
                 double loss = core.Step(rows, seed, LearningRate(), tables);

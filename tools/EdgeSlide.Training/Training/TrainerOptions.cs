@@ -74,7 +74,19 @@ public sealed record TrainerOptions
 
     public TableKeys TableKeys { get; init; } = TableKeys.Features;
 
-    /// <summary>Steps from the first to the second filling of those tables; 0 takes a third of an epoch. Further gaps grow.</summary>
+    /// <summary>
+    /// Further draws per batch (sampled mode) from hash tables over the output neurons, probed with the batch's hidden vectors; 0
+    /// builds no such tables.
+    /// </summary>
+    public int LshNegatives { get; init; }
+
+    /// <summary>K: bits of a bucket's number in those tables.</summary>
+    public int LshBits { get; init; } = 8;
+
+    /// <summary>L: number of those tables.</summary>
+    public int LshTables { get; init; } = 32;
+
+    /// <summary>Steps from the first to the second filling of tables of either kind; 0 takes a third of an epoch. Further gaps grow.</summary>
     public int TableRebuildSteps { get; init; }
 
     /// <summary>By how much each gap between rebuilds is longer than the one before.</summary>
@@ -156,6 +168,11 @@ public sealed record TrainerOptions
         Require(Epochs > 0, "epochs must be positive");
         Require(BatchSize is > 0 and <= 65_536, "batch size must be 1 to 65536");
         Require(RandomNegatives >= 0 && TableNegatives >= 0 && TableBucketSize > 0, "numbers of negatives must not be negative");
+        Require(LshNegatives >= 0, "numbers of negatives must not be negative");
+        Require(LshBits is >= 1 and <= LshSampler.MaxBits, $"LSH bits must be 1 to {LshSampler.MaxBits}");
+        Require(LshTables is >= 1 and <= LshSampler.MaxTables, $"LSH tables must be 1 to {LshSampler.MaxTables}");
+        Require(LshNegatives == 0 || Mode == OutputMode.Sampled, "LSH negatives belong to sampled mode: the full softmax draws none");
+        Require(LshNegatives == 0 || RandomNegatives > 0, "LSH negatives need random negatives beside them: labels in no opened bucket would never be drawn");
         Require(NegativePower is >= 0 and <= 1, "negative power must be 0 to 1");
         Require(TableRebuildSteps >= 0 && TableRebuildGrowth is >= 1 and <= 1000, "gaps between table rebuilds must not be negative and not shrink");
         Require(float.IsFinite(LearningRate) && LearningRate > 0, "learning rate must be positive");

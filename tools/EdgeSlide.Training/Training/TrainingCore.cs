@@ -28,6 +28,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     private readonly IRowSource _data;
     private readonly MiniBatch _batch;
     private readonly ActiveSet _active;
+    private readonly LshSampler? _lsh;
     private readonly Powers _powers1;
     private readonly Powers _powers2;
     private readonly InputLayer _input;
@@ -55,8 +56,9 @@ internal sealed unsafe class TrainingCore : IDisposable
         _team = team;
         _data = data;
         _batch = new MiniBatch(data, options.BatchSize, team);
+        _lsh = options.LshNegatives > 0 ? new LshSampler(options, data.LabelCount, team) : null;
         _active = new ActiveSet(data.LabelCount, options.Mode == OutputMode.Sampled && options.NegativePower > 0
-            ? new NegativeSampler(LabelFrequencies.Of(data).Counts, options.NegativePower, options.RandomNegatives) : null);
+            ? new NegativeSampler(LabelFrequencies.Of(data).Counts, options.NegativePower, options.RandomNegatives) : null, _lsh);
         ulong seed = Noise.Seed((ulong)options.Seed, 1, 0);
         IReadOnlyList<int> sizes = options.HiddenSizes;
         _input = new InputLayer(options, data, seed);
@@ -113,7 +115,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         }
         bytes += OutputPass.Bytes(options, (int)labels);
         bytes += labels * VectorMath.Pad(sizes[^1]) * sizeof(float);
-        return bytes + (labels * 4 * sizeof(int)) + LikelyLabels.Bytes(options, features);
+        return bytes + (labels * 4 * sizeof(int)) + LikelyLabels.Bytes(options, features) + LshSampler.Bytes(options, labels);
     }
 
     /// <summary>One step on the given rows; returns the mean loss of a row.</summary>
@@ -150,6 +152,19 @@ internal sealed unsafe class TrainingCore : IDisposable
         return _hidden[^1].Items;
     }
 
+    /// <summary>Fills the tables that LSH negatives are drawn from with the present weights, if there are any.</summary>
+    /// <param name="rows">Rows that training uses; a batch of them, evenly spread, is looked at.</param>
+    internal void RebuildSampler(ReadOnlySpan<int> rows)
+    {
+        if (_lsh is null)
+            return;
+        int[] sample = new int[Math.Min(rows.Length, _options.BatchSize)];
+        for (int i = 0; i < sample.Length; i++)
+            sample[i] = rows[(int)((long)i * rows.Length / sample.Length)];
+        float* vectors = Forward(_data, sample, out int stride);
+        _lsh.Rebuild(Output.Matrix.Weights, Output.Bias.Weights, stride, vectors, sample.Length);
+    }
+
     internal static int Tiles(int count, int tile) => (count + tile - 1) / tile;
 
     private void Forward(int rows)
@@ -180,7 +195,8 @@ internal sealed unsafe class TrainingCore : IDisposable
                 _active.Add(label);
         }
         tables?.Choose(_batch, _active, _hidden[^1].Items, Output.Matrix.Stride);
-        _active.Draw(_options.RandomNegatives, seed);
+        _lsh?.Probe(_hidden[^1].Items, Output.Matrix.Stride, _batch.Count);
+        _active.Draw(_options.RandomNegatives, seed, _options.LshNegatives);
     }
 
     private void Backward(int rows)
@@ -329,6 +345,7 @@ internal sealed unsafe class TrainingCore : IDisposable
             layer.Matrix.Save(writer);
             layer.Bias.Save(writer);
         }
+        _lsh?.Save(writer);
     }
 
     internal void Load(CheckpointReader reader)
@@ -341,6 +358,7 @@ internal sealed unsafe class TrainingCore : IDisposable
             layer.Matrix.Load(reader);
             layer.Bias.Load(reader);
         }
+        _lsh?.Load(reader);
     }
 
     public void Dispose()
@@ -355,5 +373,6 @@ internal sealed unsafe class TrainingCore : IDisposable
             array.Dispose();
         _neurons.Dispose();
         _output.Dispose();
+        _lsh?.Dispose();
     }
 }

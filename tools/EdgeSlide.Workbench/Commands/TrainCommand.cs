@@ -41,6 +41,9 @@ internal static class TrainCommand
     private static readonly Option<int> Negatives = DataOptions.Value("--negatives", "Random negative labels per batch.", 1024);
     private static readonly Option<float> NegativePower = DataOptions.Value("--negative-power", "Draw negatives in proportion to their label's frequency to this power, corrected; 0 draws uniformly.", 0.5f);
     private static readonly Option<int> TableNegatives = DataOptions.Value("--table-negatives", "Labels per row that hash tables of likely labels add.", 0);
+    private static readonly Option<int> LshNegatives = DataOptions.Value("--lsh-negatives", "Further negatives per batch, drawn from hash tables over the output neurons that the batch's hidden vectors open, corrected.", 0);
+    private static readonly Option<int> LshBits = DataOptions.Value("--lsh-bits", "Bits of a bucket's number in those tables: more make smaller buckets.", 8);
+    private static readonly Option<int> LshTables = DataOptions.Value("--lsh-tables", "Number of those tables.", 32);
     private static readonly Option<bool> AgeMoments = DataOptions.Value("--age-moments", "Let Adam's moments of output neurons age while they are not sampled, as under the full softmax; false lets them stand still.", true);
     private static readonly Option<bool> WeightMoments = DataOptions.Value("--weight-moments", "Keep Adam's second moment per weight instead of per row: twice the optimizer's memory, sometimes better.", false);
     private static readonly Option<float> FeatureDropout = DataOptions.Value("--feature-dropout", "Share of input features left out at random.", 0.2f);
@@ -72,7 +75,7 @@ internal static class TrainCommand
         foreach (Option option in new Option[]
         {
             NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, OutputRate, Decay, WarmUp, BatchSize, Negatives, NegativePower, TableNegatives,
-            AgeMoments, WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
+            LshNegatives, LshBits, LshTables, AgeMoments, WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
             Log, EvaluateEvery, MemoryLimit,
         })
         {
@@ -176,6 +179,9 @@ internal static class TrainCommand
             RandomNegatives = parsed.GetValue(Negatives),
             NegativePower = parsed.GetValue(NegativePower),
             TableNegatives = parsed.GetValue(TableNegatives),
+            LshNegatives = parsed.GetValue(LshNegatives),
+            LshBits = parsed.GetValue(LshBits),
+            LshTables = parsed.GetValue(LshTables),
             AgeMoments = parsed.GetValue(AgeMoments),
             RowSecondMoments = !parsed.GetValue(WeightMoments),
             FeatureDropout = parsed.GetValue(FeatureDropout),
