@@ -7,6 +7,8 @@ namespace EdgeSlide.Training.Data;
 /// </summary>
 public sealed class Dataset : IRowSource
 {
+    private bool _readAtRandom;
+
     /// <summary>Number of possible input features; every id is below it.</summary>
     public required int FeatureCount { get; init; }
 
@@ -68,6 +70,15 @@ public sealed class Dataset : IRowSource
     {
         if (Storage == RowStorage.Memory)
             return;
+        if (!_readAtRandom)
+        {
+            _readAtRandom = true;
+            FeatureOffsets.ReadAtRandom();
+            FeatureIds.ReadAtRandom();
+            FeatureValues.ReadAtRandom();
+            LabelOffsets.ReadAtRandom();
+            LabelIds.ReadAtRandom();
+        }
         foreach (int row in rows)
         {
             long start = FeatureOffsets[row];

@@ -55,6 +55,9 @@ public sealed class Items<T> : IEnumerable<T>, IDisposable where T : unmanaged
         }
     }
 
+    /// <summary>Prepares for reads in no order.</summary>
+    internal void ReadAtRandom() => _file?.ReadAtRandom();
+
     /// <summary>Starts reading values that are not in memory.</summary>
     internal unsafe void WillNeed(long start, int count) => _file?.WillNeed(start * sizeof(T), (long)count * sizeof(T));
 

@@ -10,7 +10,7 @@ namespace EdgeSlide.Training.Data;
 /// </summary>
 internal sealed unsafe partial class SpillFile : IDisposable
 {
-    private const int WillNeedAdvice = 3;
+    private const int RandomAdvice = 1, WillNeedAdvice = 3;
 
     private readonly string _folder;
     private readonly SafeFileHandle _handle;
@@ -73,15 +73,11 @@ internal sealed unsafe partial class SpillFile : IDisposable
         Pointer = pointer + _view.PointerOffset;
     }
 
+    /// <summary>From now on a page that is missing is read alone: what lies around it, often megabytes, would push out what is needed.</summary>
+    public void ReadAtRandom() => Advise(0, _length, RandomAdvice);
+
     /// <summary>Starts reading some of the file, if the system can, without waiting for it.</summary>
-    public void WillNeed(long start, long length)
-    {
-        if (!OperatingSystem.IsLinux() || Pointer is null || length <= 0)
-            return;
-        nuint first = (nuint)(Pointer + start), page = first & ~((nuint)Environment.SystemPageSize - 1);
-        // Advice may fail without harm.
-        _ = madvise((void*)page, first + (nuint)length - page, WillNeedAdvice);
-    }
+    public void WillNeed(long start, long length) => Advise(start, length, WillNeedAdvice);
 
     public void Dispose()
     {
@@ -91,6 +87,15 @@ internal sealed unsafe partial class SpillFile : IDisposable
         _view?.Dispose();
         _map?.Dispose();
         _handle.Dispose();
+    }
+
+    private void Advise(long start, long length, int advice)
+    {
+        if (!OperatingSystem.IsLinux() || Pointer is null || length <= 0)
+            return;
+        nuint first = (nuint)(Pointer + start), page = first & ~((nuint)Environment.SystemPageSize - 1);
+        // Advice may fail without harm.
+        _ = madvise((void*)page, first + (nuint)length - page, advice);
     }
 
     /// <summary>The system's reason without the name of a file that nobody knows.</summary>
