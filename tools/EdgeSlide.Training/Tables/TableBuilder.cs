@@ -61,14 +61,13 @@ internal static class TableBuilder
 {
     public const float Prior = 20f;
 
-    /// <summary>Pairs of a key and a row that are in memory at once, 8 bytes each.</summary>
-    private const long DefaultPairs = 32 << 20;
+    private const long FewestPairs = 1 << 20, MostPairs = 64 << 20;
 
     /// <param name="keys">The keys that each row opens.</param>
     /// <param name="votes">The labels that each row votes for.</param>
     /// <param name="cap">The most labels in a bucket.</param>
     public static FrozenBuckets Build(WeightedRows keys, WeightedRows votes, int keyCount, int labelCount, int cap, CancellationToken cancel = default) =>
-        Build(keys, votes, keyCount, labelCount, cap, DefaultPairs, cancel);
+        Build(keys, votes, keyCount, labelCount, cap, PairsInMemory(), cancel);
 
     /// <param name="pairs">The most pairs of a key and a row to hold at once, unless one key has more; the buckets do not depend on it.</param>
     internal static FrozenBuckets Build(WeightedRows keys, WeightedRows votes, int keyCount, int labelCount, int cap, long pairs, CancellationToken cancel)
@@ -124,6 +123,9 @@ internal static class TableBuilder
         }
         return new FrozenBuckets(offsets, entries, scale, keyWeights);
     }
+
+    /// <summary>Pairs of a key and a row, 8 bytes each, that take a quarter of the memory there is, and at most half a gigabyte.</summary>
+    private static long PairsInMemory() => Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (4 * 8), FewestPairs, MostPairs);
 
     /// <summary>[keys + 1] where each key's rows would start if those of all keys were put end to end.</summary>
     private static long[] CountPairs(WeightedRows keys, int keyCount)
