@@ -115,6 +115,7 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train train.tsv --hidden wide", 2, "--hidden wide: not a list of widths")]
     [InlineData("train train.tsv --min-count 9999", 2, "no word occurs in at least 9999 rows")]
     [InlineData("quantize train.tsv --data train.tsv", 3, "is not an .esnet network")]
+    [InlineData("data describe train.tsv --spill nowhere", 2, "--spill nowhere: no such folder")]
     [InlineData("eval nowhere.esnet train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("data describe empty", 4, "empty:")]
     [InlineData("data describe broken.tsv.gz", 4, "cut short")]

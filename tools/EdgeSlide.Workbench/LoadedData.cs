@@ -37,20 +37,21 @@ internal abstract record LoadedData
     /// <param name="labelFile">A vocabulary: label names by id, or the words of a text.</param>
     /// <param name="labels">The labels of a trained network, for later files of the same data set.</param>
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
+    /// <param name="storage">Where rows are kept. (A text is 4 bytes a word in memory; its rows, where they are kept at all, go there.)</param>
     public static IReadOnlyList<LoadedData> Read(IReadOnlyList<string> paths, DataFormat format, string? labelFile, IReadOnlyList<string>? labels,
-        int minimumCount, SkippedRows? skipped)
+        int minimumCount, SkippedRows? skipped, RowStorage storage)
     {
         if (format == DataFormat.Tokens)
         {
             TokenVocabulary vocabulary = labels is not null ? FromLabels(labels)
                 : labelFile is not null ? TokenFormat.ReadVocabulary(labelFile)
                 : TokenFormat.BuildVocabulary(paths[0], minimumCount, skipped);
-            return [.. paths.Select(path => new LoadedText(TokenFormat.Read(path, vocabulary, skipped)))];
+            return [.. paths.Select(path => new LoadedText(TokenFormat.Read(path, vocabulary, skipped), storage))];
         }
         LabelVocabulary? known = labelFile is not null ? LabelVocabulary.Read(labelFile)
             : labels is not null ? KnownLabels(labels)
             : null;
-        return [.. RowFormats.Read(paths, known, skipped).Select(rows => new LoadedRows(rows))];
+        return [.. RowFormats.Read(paths, known, skipped, storage).Select(rows => new LoadedRows(rows))];
     }
 
     private static TokenVocabulary FromLabels(IReadOnlyList<string> labels)
@@ -109,7 +110,7 @@ internal sealed record LoadedRows(RawDataset Rows) : LoadedData
     private static (RawDataset, RawDataset) Both<T>((T Train, T Validation) split) where T : RawDataset => (split.Train, split.Validation);
 }
 
-internal sealed record LoadedText(TokenStream Stream) : LoadedData
+internal sealed record LoadedText(TokenStream Stream, RowStorage Storage) : LoadedData
 {
     private readonly LabelVocabulary _labels = Stream.Vocabulary.ToLabels();
 
@@ -119,14 +120,14 @@ internal sealed record LoadedText(TokenStream Stream) : LoadedData
 
     public override Featurizer Fit(FeatureOptions options) => FeaturizerFit.Fit(Stream.Vocabulary, options);
 
-    public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Stream);
+    public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Stream, Storage);
 
     public override IRowSource Source(Featurizer featurizer) => new ContextRows(featurizer, Stream);
 
     public override (LoadedData, LoadedData) Split(double fraction, ulong seed)
     {
         (TokenStream train, TokenStream validation) = Stream.Split(fraction);
-        return (new LoadedText(train), new LoadedText(validation));
+        return (new LoadedText(train, Storage), new LoadedText(validation, Storage));
     }
 
     /// <summary>The words before the one to be told.</summary>

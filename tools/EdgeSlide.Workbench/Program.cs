@@ -59,7 +59,7 @@ catch (Exception e)
         OperationCanceledException => (ExitCodes.Interrupted, "interrupted"),
         ArgumentException => (ExitCodes.Usage, cause.Message),
         IOException or UnauthorizedAccessException => (ExitCodes.Failure, cause.Message),
-        OutOfMemoryException => (ExitCodes.Failure, "not enough memory"),
+        OutOfMemoryException => (ExitCodes.Failure, "not enough memory; --spill FOLDER keeps rows in files"),
         _ => (ExitCodes.Failure, $"internal error: {cause.GetType().Name} {cause.Message}"),
     };
     System.Console.Error.WriteLine($"edgeslide-workbench: {message.ReplaceLineEndings(" ")}");

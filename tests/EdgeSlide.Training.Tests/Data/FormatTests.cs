@@ -143,7 +143,7 @@ public sealed class FormatTests : IDisposable
         AssertProblem("1: label '2' is not one of the 2 known labels", "2\ttext\n", path => TextFormat.Read(path, labels));
 
         TextDataset dropped = TextFormat.Read(_files.Write("a", "2,0\ttext\n7\ttext\n"), labels, dropUnknownLabels: true);
-        Assert.Equal((2, 2L, 1), (dropped.RowCount, dropped.UnknownLabelCount, dropped.LabelIds.Length));
+        Assert.Equal((2, 2L, 1L), (dropped.RowCount, dropped.UnknownLabelCount, dropped.LabelIds.Length));
     }
 
     [Fact]
@@ -401,7 +401,7 @@ public sealed class FormatTests : IDisposable
     [Fact]
     public void Labels_that_would_not_read_back_are_not_written()
     {
-        var data = new TextDataset { Labels = LabelVocabulary.FromNames(["a,b"]), LabelOffsets = [0, 1], LabelIds = [0], Texts = ["x"u8.ToArray()] };
+        var data = new TextDataset { Labels = LabelVocabulary.FromNames(["a,b"]), LabelOffsets = [0, 1], LabelIds = [0], TextOffsets = [0, 1], Text = [(byte)'x'] };
         string path = _files.Path("out");
         Assert.Equal(
             $"{path}: label 'a,b' cannot be written: it is empty or has a comma, a tab or a line end",

@@ -1,4 +1,3 @@
-using System.Text;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
@@ -13,13 +12,10 @@ internal static class Samples
     public static TextDataset Text(IReadOnlyList<string> lines)
     {
         LabelVocabulary labels = LabelVocabulary.FromNames(lines.Select((_, i) => $"label {i}"));
-        return new TextDataset
-        {
-            Labels = labels,
-            LabelOffsets = [.. Enumerable.Range(0, lines.Count + 1).Select(i => (long)i)],
-            LabelIds = [.. Enumerable.Range(0, lines.Count)],
-            Texts = [.. lines.Select(line => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(line))],
-        };
+        var rows = new TextRows(labels);
+        for (int i = 0; i < lines.Count; i++)
+            rows.Add(lines[i], [i]);
+        return rows.ToDataset();
     }
 
     public static Network Network(int seed, int inputs, params int[] widths)

@@ -23,12 +23,28 @@ public class TableBuilderTests
         Assert.Equal(0.5f / (1f + TableBuilder.Prior), values[(int)(buckets.Entries[2] & 0xFF)], 0.0005f);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(50)]
+    [InlineData(1999)]
+    public void Tables_do_not_depend_on_how_many_pairs_are_held_at_once(long pairs)
+    {
+        var random = new Random(5);
+        const int Keys = 700, Labels = 90, Cap = 5;
+        WeightedRows keys = RandomRows(random, 6, Keys), votes = RandomRows(random, 8, Labels);
+        FrozenBuckets whole = TableBuilder.Build(keys, votes, Keys, Labels, Cap), parts = TableBuilder.Build(keys, votes, Keys, Labels, Cap, pairs, CancellationToken.None);
+        Assert.Equal(whole.Offsets, parts.Offsets);
+        Assert.Equal(whole.Entries, parts.Entries);
+        Assert.Equal(whole.KeyWeights, parts.KeyWeights);
+        Assert.Equal(whole.VoteScale, parts.VoteScale);
+    }
+
     [Fact]
     public void Tables_do_not_depend_on_the_number_of_threads_and_match_a_plain_count()
     {
         var random = new Random(3);
-        const int Rows = 2000, Keys = 300, Labels = 120, Cap = 7;
-        WeightedRows keys = Random(5, Keys), votes = Random(8, Labels);
+        const int Keys = 300, Labels = 120, Cap = 7;
+        WeightedRows keys = RandomRows(random, 5, Keys), votes = RandomRows(random, 8, Labels);
         FrozenBuckets buckets = TableBuilder.Build(keys, votes, Keys, Labels, Cap);
 
         var sums = new double[Keys, Labels];
@@ -46,18 +62,20 @@ public class TableBuilderTests
             uint[] entries = buckets.Entries[(int)buckets.Offsets[key]..(int)buckets.Offsets[key + 1]];
             Assert.Equal(expected, entries.Select(e => (int)(e >> BucketTable.VoteBits)));
         }
+    }
 
-        WeightedRows Random(int most, int idCount)
+    private const int Rows = 2000;
+
+    private static WeightedRows RandomRows(Random random, int most, int idCount)
+    {
+        var offsets = new long[Rows + 1];
+        var ids = new List<int>();
+        for (int row = 0; row < Rows; row++)
         {
-            var offsets = new long[Rows + 1];
-            var ids = new List<int>();
-            for (int row = 0; row < Rows; row++)
-            {
-                ids.AddRange(Enumerable.Range(0, random.Next(most + 1)).Select(_ => random.Next(idCount)).Distinct());
-                offsets[row + 1] = ids.Count;
-            }
-            // Quarters add up exactly in any order, so that ties are real ties.
-            return new WeightedRows(offsets, [.. ids], [.. ids.Select(_ => 0.25f * random.Next(1, 9))]);
+            ids.AddRange(Enumerable.Range(0, random.Next(most + 1)).Select(_ => random.Next(idCount)).Distinct());
+            offsets[row + 1] = ids.Count;
         }
+        // Quarters add up exactly in any order, so that ties are real ties.
+        return new WeightedRows(offsets, [.. ids], [.. ids.Select(_ => 0.25f * random.Next(1, 9))]);
     }
 }

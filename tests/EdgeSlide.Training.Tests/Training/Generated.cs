@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Training;
 
@@ -34,6 +35,13 @@ internal static class Generated
             FeatureCount = features, LabelCount = labels, FeatureOffsets = [.. featureOffsets], FeatureIds = [.. ids],
             FeatureValues = [.. values], LabelOffsets = [.. labelOffsets], LabelIds = [.. labelIds],
         };
+    }
+
+    /// <summary>The values of a set in memory, to damage some of them.</summary>
+    internal static Span<float> Values(Dataset data)
+    {
+        ReadOnlySpan<float> values = data.FeatureValues.Slice(0, (int)data.FeatureValues.Length);
+        return MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(values), values.Length);
     }
 
     internal static readonly TrainerOptions Small = new()

@@ -12,19 +12,19 @@ internal sealed record Corpus(string Description, TextDataset Train, TextDataset
 /// <summary>Text rows under construction.</summary>
 internal sealed class TextRows(LabelVocabulary labels)
 {
-    private readonly ListBuilder _labels = new();
-    private readonly List<ReadOnlyMemory<byte>> _texts = [];
+    private readonly ListWriter<int> _labels = new(RowStorage.Memory);
+    private readonly ListWriter<byte> _texts = new(RowStorage.Memory);
 
     public void Add(string text, ReadOnlySpan<int> labelIds)
     {
-        foreach (int id in labelIds) _labels.Add(id);
-        _labels.Close();
-        _texts.Add(Encoding.UTF8.GetBytes(text));
+        _labels.Append(labelIds);
+        _texts.Append(Encoding.UTF8.GetBytes(text));
     }
 
     public TextDataset ToDataset()
     {
-        (long[] offsets, int[] ids) = ListBuilder.Join([_labels]);
-        return new TextDataset { Labels = labels, LabelOffsets = offsets, LabelIds = ids, Texts = [.. _texts] };
+        (Items<long> labelOffsets, Items<int> labelIds) = _labels.ToItems();
+        (Items<long> textOffsets, Items<byte> bytes) = _texts.ToItems();
+        return new TextDataset { Labels = labels, LabelOffsets = labelOffsets, LabelIds = labelIds, TextOffsets = textOffsets, Text = bytes };
     }
 }

@@ -7,6 +7,8 @@ namespace EdgeSlide.Training.Data;
 /// </summary>
 public sealed class Dataset : IRowSource
 {
+    private bool _readAtRandom;
+
     /// <summary>Number of possible input features; every id is below it.</summary>
     public required int FeatureCount { get; init; }
 
@@ -14,73 +16,94 @@ public sealed class Dataset : IRowSource
     public required int LabelCount { get; init; }
 
     /// <summary>[rows + 1] start of each row in <see cref="FeatureIds"/> and <see cref="FeatureValues"/>.</summary>
-    public required long[] FeatureOffsets { get; init; }
+    public required Items<long> FeatureOffsets { get; init; }
 
-    public required int[] FeatureIds { get; init; }
+    public required Items<int> FeatureIds { get; init; }
 
-    public required float[] FeatureValues { get; init; }
+    public required Items<float> FeatureValues { get; init; }
 
     /// <summary>[rows + 1] start of each row in <see cref="LabelIds"/>.</summary>
-    public required long[] LabelOffsets { get; init; }
+    public required Items<long> LabelOffsets { get; init; }
 
-    public required int[] LabelIds { get; init; }
+    public required Items<int> LabelIds { get; init; }
 
-    public int RowCount => FeatureOffsets.Length - 1;
+    public int RowCount => checked((int)(FeatureOffsets.Length - 1));
 
-    public ReadOnlySpan<int> RowFeatures(int row) => Slice(FeatureIds, FeatureOffsets, row);
+    public ReadOnlySpan<int> RowFeatures(int row) => FeatureIds.List(FeatureOffsets, row);
 
-    public ReadOnlySpan<float> RowValues(int row) => Slice(FeatureValues, FeatureOffsets, row);
+    public ReadOnlySpan<float> RowValues(int row) => FeatureValues.List(FeatureOffsets, row);
 
-    public ReadOnlySpan<int> RowLabels(int row) => Slice(LabelIds, LabelOffsets, row);
+    public ReadOnlySpan<int> RowLabels(int row) => LabelIds.List(LabelOffsets, row);
+
+    /// <summary>What keeps the rows; rows made of them go there, too.</summary>
+    internal RowStorage Storage => FeatureIds.Storage;
 
     /// <summary>Some of the rows, in the given order.</summary>
     internal Dataset Take(IReadOnlyList<int> rows)
     {
-        var featureOffsets = new long[rows.Count + 1];
-        var labelOffsets = new long[rows.Count + 1];
-        for (int i = 0; i < rows.Count; i++)
+        var features = new ListWriter<int>(Storage);
+        ItemsWriter<float> values = Storage.Create<float>();
+        var labels = new ListWriter<int>(Storage);
+        foreach (int row in rows)
         {
-            featureOffsets[i + 1] = featureOffsets[i] + RowFeatures(rows[i]).Length;
-            labelOffsets[i + 1] = labelOffsets[i] + RowLabels(rows[i]).Length;
+            features.Append(RowFeatures(row));
+            values.Append(RowValues(row));
+            labels.Append(RowLabels(row));
         }
-        var taken = new Dataset
+        (Items<long> featureOffsets, Items<int> featureIds) = features.ToItems();
+        (Items<long> labelOffsets, Items<int> labelIds) = labels.ToItems();
+        return new Dataset
         {
             FeatureCount = FeatureCount,
             LabelCount = LabelCount,
             FeatureOffsets = featureOffsets,
-            FeatureIds = new int[featureOffsets[^1]],
-            FeatureValues = new float[featureOffsets[^1]],
+            FeatureIds = featureIds,
+            FeatureValues = values.ToItems(),
             LabelOffsets = labelOffsets,
-            LabelIds = new int[labelOffsets[^1]],
+            LabelIds = labelIds,
         };
-        for (int i = 0; i < rows.Count; i++)
-        {
-            RowFeatures(rows[i]).CopyTo(taken.FeatureIds.AsSpan((int)featureOffsets[i]));
-            RowValues(rows[i]).CopyTo(taken.FeatureValues.AsSpan((int)featureOffsets[i]));
-            RowLabels(rows[i]).CopyTo(taken.LabelIds.AsSpan((int)labelOffsets[i]));
-        }
-        return taken;
     }
 
     public RowCursor CreateCursor() => new Cursor(this);
+
+    public void WillNeed(ReadOnlySpan<int> rows)
+    {
+        if (Storage == RowStorage.Memory)
+            return;
+        if (!_readAtRandom)
+        {
+            _readAtRandom = true;
+            FeatureOffsets.ReadAtRandom();
+            FeatureIds.ReadAtRandom();
+            FeatureValues.ReadAtRandom();
+            LabelOffsets.ReadAtRandom();
+            LabelIds.ReadAtRandom();
+        }
+        foreach (int row in rows)
+        {
+            long start = FeatureOffsets[row];
+            int count = (int)(FeatureOffsets[row + 1L] - start);
+            FeatureIds.WillNeed(start, count);
+            FeatureValues.WillNeed(start, count);
+            LabelIds.WillNeed(LabelOffsets[row], RowLabels(row).Length);
+        }
+    }
 
     public ulong Fingerprint()
     {
         ulong hash = StableHash.Add((ulong)FeatureCount << 32 | (uint)LabelCount, (ulong)RowCount);
         hash = StableHash.Add(StableHash.Add(hash, (ulong)FeatureIds.Length), (ulong)LabelIds.Length);
         int step = Math.Max(1, RowCount / 4096);
-        for (int row = 0; row < RowCount; row += step)
+        // In 64 bits: the last step may go beyond the largest row number.
+        for (long row = 0; row < RowCount; row += step)
         {
-            foreach (int id in RowFeatures(row))
+            foreach (int id in RowFeatures((int)row))
                 hash = StableHash.Add(hash, (ulong)(uint)id);
-            foreach (int id in RowLabels(row))
+            foreach (int id in RowLabels((int)row))
                 hash = StableHash.Add(hash, (ulong)(uint)id);
         }
         return hash;
     }
-
-    private static ReadOnlySpan<T> Slice<T>(T[] items, long[] offsets, int row) =>
-        items.AsSpan(checked((int)offsets[row]), (int)(offsets[row + 1] - offsets[row]));
 
     private sealed class Cursor(Dataset data) : RowCursor
     {

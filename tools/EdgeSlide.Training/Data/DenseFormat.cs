@@ -6,18 +6,21 @@ namespace EdgeSlide.Training.Data;
 /// <summary>Rows <c>label,value,value,...</c> of the same number of values each, without header line.</summary>
 internal static class DenseFormat
 {
-    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, int?, SkippedRows?)"/>.</summary>
-    public static DenseDataset Read(string path, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null) =>
-        Read([path], labels, valueCount, skipped)[0];
+    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, int?, SkippedRows?, RowStorage?)"/>.</summary>
+    public static DenseDataset Read(string path, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null, RowStorage? storage = null) =>
+        Read([path], labels, valueCount, skipped, storage)[0];
 
     /// <summary>Reads the files of one data set under one vocabulary.</summary>
     /// <param name="labels">The vocabulary; without one, it is made of all labels in all the files.</param>
     /// <param name="valueCount">Values in a row; by default as many as the first row has.</param>
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
+    /// <param name="storage">Where the rows are kept; by default in memory.</param>
     public static IReadOnlyList<DenseDataset> Read(
-        IReadOnlyList<string> paths, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null)
+        IReadOnlyList<string> paths, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null, RowStorage? storage = null)
     {
-        var files = new List<List<Block>>();
+        storage ??= RowStorage.Memory;
+        var join = new LabelJoin(labels);
+        var files = new List<(ListWriter<int> Labels, ItemsWriter<float> Values)>();
         int width = valueCount ?? 0;
         foreach (string path in paths)
         {
@@ -27,35 +30,26 @@ internal static class DenseFormat
                 if (!source.TryPeekLine(out ReadOnlyMemory<byte> first) || (width = first.Span.Count((byte)',')) == 0)
                     throw source.Problem(1, $"a row must be label,value,value,..., found {Field.Quote(first.Span)}");
             }
-            List<Block> blocks = RowReader.Read(source, () => new Block(labels, width), skipped);
-            if (blocks.Sum(b => b.Labels.Count) == 0) throw source.Problem(0, "no rows");
-            files.Add(blocks);
+            ListWriter<int> lists = new(storage);
+            ItemsWriter<float> values = storage.Create<float>();
+            RowReader.Read(source, () => new Block(labels, width), skipped, block =>
+            {
+                join.Append(block.Labels, lists);
+                values.Append(CollectionsMarshal.AsSpan(block.Values));
+            });
+            if (lists.Count == 0) throw source.Problem(0, "no rows");
+            files.Add((lists, values));
         }
 
-        (labels, _, int[] ids) = LabelColumn.Join([.. files.SelectMany(blocks => blocks).Select(b => b.Labels)], labels);
-        var sets = new List<DenseDataset>();
-        int row = 0;
-        foreach (List<Block> blocks in files)
+        (labels, (Items<long> Offsets, Items<int> Ids)[] labelLists) = join.Finish(files.Select(file => file.Labels));
+        return [.. files.Select((file, i) => new DenseDataset
         {
-            int rows = blocks.Sum(b => b.Labels.Count);
-            float[] values = new float[checked(rows * width)];
-            int next = 0;
-            foreach (Block block in blocks)
-            {
-                CollectionsMarshal.AsSpan(block.Values).CopyTo(values.AsSpan(next));
-                next += block.Values.Count;
-            }
-            sets.Add(new DenseDataset
-            {
-                Labels = labels,
-                LabelOffsets = [.. Enumerable.Range(0, rows + 1).Select(i => (long)i)], // one label a row
-                LabelIds = ids[row..(row + rows)],
-                ValueCount = width,
-                Values = values,
-            });
-            row += rows;
-        }
-        return sets;
+            Labels = labels,
+            LabelOffsets = labelLists[i].Offsets,
+            LabelIds = labelLists[i].Ids,
+            ValueCount = width,
+            Values = file.Values.ToItems(),
+        })];
     }
 
     /// <summary>Writes a file that reads back as the same rows, bit by bit; gzip if the name ends in .gz.</summary>
@@ -79,10 +73,10 @@ internal static class DenseFormat
 
         public List<float> Values { get; } = [];
 
-        public override string? Add(ReadOnlyMemory<byte> line)
+        public override string? Add(ReadOnlySpan<byte> line)
         {
             int before = Values.Count;
-            string? problem = Parse(line.Span);
+            string? problem = Parse(line);
             if (problem is not null) CollectionsMarshal.SetCount(Values, before);
             return problem;
         }

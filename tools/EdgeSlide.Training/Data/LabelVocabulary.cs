@@ -102,30 +102,18 @@ internal sealed class LabelVocabulary
     });
 
     /// <summary>
-    /// Joins the keys found in several blocks of a file and gives them ids that do not depend on the order of rows:
+    /// Makes labels of keys in the order in which they were found, and gives them ids that do not depend on that order:
     /// numbers first, by value, then names, by their bytes.
     /// </summary>
-    /// <returns>The vocabulary, and for each block the id of each of its keys.</returns>
-    internal static (LabelVocabulary Labels, int[][] Maps) Join(IReadOnlyList<Utf8Vocabulary> blocks)
+    /// <returns>The vocabulary, and the id of each key.</returns>
+    internal static (LabelVocabulary Labels, int[] Ids) Sort(Utf8Vocabulary found)
     {
-        var found = new Utf8Vocabulary();
-        int[][] maps = new int[blocks.Count][];
-        for (int b = 0; b < maps.Length; b++)
-        {
-            maps[b] = new int[blocks[b].Count];
-            for (int i = 0; i < maps[b].Length; i++) maps[b][i] = found.GetOrAdd(blocks[b][i]);
-        }
-
         int[] order = [.. Enumerable.Range(0, found.Count)];
         Array.Sort(order, (x, y) => Compare(found[x], found[y]));
         var keys = new Utf8Vocabulary();
-        int[] rank = new int[order.Length];
-        foreach (int id in order) rank[id] = keys.GetOrAdd(found[id]);
-        foreach (int[] map in maps)
-        {
-            for (int i = 0; i < map.Length; i++) map[i] = rank[map[i]];
-        }
-        return (FromKeys(keys), maps);
+        int[] ids = new int[order.Length];
+        foreach (int key in order) ids[key] = keys.GetOrAdd(found[key]);
+        return (FromKeys(keys), ids);
 
         static int Compare(ReadOnlySpan<byte> x, ReadOnlySpan<byte> y)
         {
@@ -144,8 +132,13 @@ internal sealed class LabelVocabulary
 /// <summary>The label lists of the rows of one block, read against a given vocabulary or collecting their own keys.</summary>
 internal sealed class LabelColumn(LabelVocabulary? labels)
 {
-    private readonly ListBuilder _lists = new();
+    private readonly ListBuilder<int> _lists = new();
     private readonly Utf8Vocabulary _found = new();
+
+    /// <summary>The ids in the given vocabulary, or positions in <see cref="Found"/>.</summary>
+    public ListBuilder<int> Lists => _lists;
+
+    public Utf8Vocabulary Found => _found;
 
     public long UnknownCount { get; private set; }
 
@@ -178,13 +171,42 @@ internal sealed class LabelColumn(LabelVocabulary? labels)
         UnknownCount += unknown;
         return null;
     }
+}
 
-    /// <summary>The lists of all blocks, under the given vocabulary or one made of all keys found.</summary>
-    public static (LabelVocabulary Labels, long[] Offsets, int[] Ids) Join(IReadOnlyList<LabelColumn> columns, LabelVocabulary? labels)
+/// <summary>Joins the label lists of all blocks of a data set's files, under a given vocabulary or one made of all keys found.</summary>
+internal sealed class LabelJoin(LabelVocabulary? labels)
+{
+    private readonly Utf8Vocabulary _found = new();
+
+    /// <summary>Appends a block's lists to those of its file.</summary>
+    public void Append(LabelColumn block, ListWriter<int> file)
     {
-        int[][]? maps = null;
-        if (labels is null) (labels, maps) = LabelVocabulary.Join([.. columns.Select(c => c._found)]);
-        (long[] offsets, int[] ids) = ListBuilder.Join([.. columns.Select(c => c._lists)], block => maps?[block]);
-        return (labels, offsets, ids);
+        if (labels is null)
+        {
+            int[] ids = new int[block.Found.Count];
+            for (int i = 0; i < ids.Length; i++) ids[i] = _found.GetOrAdd(block.Found[i]);
+            foreach (ref int id in block.Lists.Items) id = ids[id];
+        }
+        file.Append(block.Lists.Items, block.Lists.Ends);
+    }
+
+    /// <summary>The vocabulary, and the lists of each file with its ids. The ids of keys are known only when all were found.</summary>
+    public (LabelVocabulary Labels, (Items<long> Offsets, Items<int> Ids)[] Files) Finish(IEnumerable<ListWriter<int>> files)
+    {
+        (Items<long> Offsets, Items<int> Ids)[] lists = [.. files.Select(file => file.ToItems())];
+        if (labels is not null) return (labels, lists);
+        (LabelVocabulary sorted, int[] final) = LabelVocabulary.Sort(_found);
+        return (sorted, [.. lists.Select(file => (file.Offsets, Renumber(file.Ids, final)))]);
+    }
+
+    private static Items<int> Renumber(Items<int> ids, int[] final)
+    {
+        ItemsWriter<int> renumbered = ids.Storage.Create<int>();
+        foreach (ReadOnlyMemory<int> piece in ids.Pieces())
+        {
+            foreach (int id in piece.Span) renumbered.Append(final[id]);
+        }
+        ids.Dispose();
+        return renumbered.ToItems();
     }
 }

@@ -1,51 +1,67 @@
 namespace EdgeSlide.Training.Data;
 
-/// <summary>Labelled rows as a file holds them, before the featurizer.</summary>
+/// <summary>Labelled rows as a file holds them, before the featurizer: all of them, or some that are picked by their places.</summary>
 internal abstract class RawDataset
 {
     public required LabelVocabulary Labels { get; init; }
 
-    /// <summary>[rows + 1] start of each row in <see cref="LabelIds"/>.</summary>
-    public required long[] LabelOffsets { get; init; }
+    /// <summary>[places + 1] start of each place's list in <see cref="LabelIds"/>.</summary>
+    public required Items<long> LabelOffsets { get; init; }
 
-    public required int[] LabelIds { get; init; }
+    public required Items<int> LabelIds { get; init; }
 
     /// <summary>Labels left out because the vocabulary that the file was read with does not have them.</summary>
     public long UnknownLabelCount { get; init; }
 
-    public int RowCount => LabelOffsets.Length - 1;
+    /// <summary>Where each row is among those that were read; null if every row is at its own place.</summary>
+    protected int[]? Places { get; init; }
+
+    public int RowCount => Places?.Length ?? checked((int)(LabelOffsets.Length - 1));
+
+    /// <summary>What keeps the rows; rows made of them go there, too.</summary>
+    public RowStorage Storage => LabelIds.Storage;
 
     /// <summary>The row's labels, all different.</summary>
-    public ReadOnlySpan<int> RowLabels(int row) =>
-        LabelIds.AsSpan(checked((int)LabelOffsets[row]), (int)(LabelOffsets[row + 1] - LabelOffsets[row]));
+    public ReadOnlySpan<int> RowLabels(int row) => LabelIds.List(LabelOffsets, Place(row));
+
+    /// <summary>The labels of all rows, end to end.</summary>
+    public (Items<long> Offsets, Items<int> Ids) LabelLists() => Places is null ? (LabelOffsets, LabelIds) : Copy<int>(RowLabels);
 
     /// <summary>In how many rows each label occurs.</summary>
     public int[] CountLabels()
     {
         int[] counts = new int[Labels.Count];
-        foreach (int id in LabelIds) counts[id]++;
+        for (int row = 0; row < RowCount; row++)
+        {
+            foreach (int id in RowLabels(row)) counts[id]++;
+        }
         return counts;
     }
 
     /// <summary>A hash of the row's input, without its labels: equal on every machine.</summary>
     public abstract ulong HashRow(int row, ulong seed);
 
-    /// <summary>Some of the rows, in the given order.</summary>
+    /// <summary>Some of the rows, in the given order; no row is copied.</summary>
     public abstract RawDataset Select(ReadOnlySpan<int> rows);
 
-    protected (long[] Offsets, int[] Ids) SelectLabels(ReadOnlySpan<int> rows) => SelectLists(rows, LabelOffsets, LabelIds);
+    protected int Place(int row) => Places is null ? row : Places[row];
 
-    protected static (long[] Offsets, T[] Items) SelectLists<T>(ReadOnlySpan<int> rows, long[] offsets, T[] items)
+    protected int[] PlacesOf(ReadOnlySpan<int> rows)
     {
-        long[] newOffsets = new long[rows.Length + 1];
-        for (int i = 0; i < rows.Length; i++) newOffsets[i + 1] = newOffsets[i] + offsets[rows[i] + 1] - offsets[rows[i]];
-        var newItems = new T[newOffsets[^1]];
-        for (int i = 0; i < rows.Length; i++)
-        {
-            items.AsSpan((int)offsets[rows[i]], (int)(newOffsets[i + 1] - newOffsets[i])).CopyTo(newItems.AsSpan((int)newOffsets[i]));
-        }
-        return (newOffsets, newItems);
+        int[] places = rows.ToArray();
+        foreach (ref int place in places.AsSpan()) place = Place(place);
+        return places;
     }
+
+    /// <summary>A list of every row, end to end.</summary>
+    protected (Items<long> Offsets, Items<T> Items) Copy<T>(RowList<T> list) where T : unmanaged
+    {
+        var copy = new ListWriter<T>(Storage);
+        for (int row = 0; row < RowCount; row++) copy.Append(list(row));
+        return copy.ToItems();
+    }
+
+    protected delegate ReadOnlySpan<T> RowList<T>(int row);
 }
 
 /// <summary>Rows of sparse features, as in an XC repository file.</summary>
@@ -53,28 +69,33 @@ internal sealed class SparseDataset : RawDataset
 {
     public required int FeatureCount { get; init; }
 
-    public required long[] FeatureOffsets { get; init; }
+    public required Items<long> FeatureOffsets { get; init; }
 
     /// <summary>Strictly increasing within a row.</summary>
-    public required int[] FeatureIds { get; init; }
+    public required Items<int> FeatureIds { get; init; }
 
-    public required float[] FeatureValues { get; init; }
+    public required Items<float> FeatureValues { get; init; }
 
-    public ReadOnlySpan<int> RowFeatures(int row) => FeatureIds.AsSpan(Start(row), Length(row));
+    public ReadOnlySpan<int> RowFeatures(int row) => FeatureIds.List(FeatureOffsets, Place(row));
 
-    public ReadOnlySpan<float> RowValues(int row) => FeatureValues.AsSpan(Start(row), Length(row));
+    public ReadOnlySpan<float> RowValues(int row) => FeatureValues.List(FeatureOffsets, Place(row));
 
-    /// <summary>The same arrays under the trainer's contract.</summary>
-    public Dataset ToDataset() => new()
+    /// <summary>The same rows under the trainer's contract.</summary>
+    public Dataset ToDataset()
     {
-        FeatureCount = FeatureCount,
-        LabelCount = Labels.Count,
-        FeatureOffsets = FeatureOffsets,
-        FeatureIds = FeatureIds,
-        FeatureValues = FeatureValues,
-        LabelOffsets = LabelOffsets,
-        LabelIds = LabelIds,
-    };
+        (Items<long> labelOffsets, Items<int> labelIds) = LabelLists();
+        (Items<long> offsets, Items<int> ids) = Places is null ? (FeatureOffsets, FeatureIds) : Copy<int>(RowFeatures);
+        return new Dataset
+        {
+            FeatureCount = FeatureCount,
+            LabelCount = Labels.Count,
+            FeatureOffsets = offsets,
+            FeatureIds = ids,
+            FeatureValues = Places is null ? FeatureValues : Copy<float>(RowValues).Items,
+            LabelOffsets = labelOffsets,
+            LabelIds = labelIds,
+        };
+    }
 
     public override ulong HashRow(int row, ulong seed)
     {
@@ -86,44 +107,41 @@ internal sealed class SparseDataset : RawDataset
         return StableHash.Add(hash, (ulong)ids.Length);
     }
 
-    public override SparseDataset Select(ReadOnlySpan<int> rows)
+    public override SparseDataset Select(ReadOnlySpan<int> rows) => new()
     {
-        (long[] labelOffsets, int[] labelIds) = SelectLabels(rows);
-        (long[] offsets, int[] ids) = SelectLists(rows, FeatureOffsets, FeatureIds);
-        return new SparseDataset
-        {
-            Labels = Labels,
-            LabelOffsets = labelOffsets,
-            LabelIds = labelIds,
-            FeatureCount = FeatureCount,
-            FeatureOffsets = offsets,
-            FeatureIds = ids,
-            FeatureValues = SelectLists(rows, FeatureOffsets, FeatureValues).Items,
-        };
-    }
-
-    private int Start(int row) => checked((int)FeatureOffsets[row]);
-
-    private int Length(int row) => (int)(FeatureOffsets[row + 1] - FeatureOffsets[row]);
+        Labels = Labels,
+        LabelOffsets = LabelOffsets,
+        LabelIds = LabelIds,
+        Places = PlacesOf(rows),
+        FeatureCount = FeatureCount,
+        FeatureOffsets = FeatureOffsets,
+        FeatureIds = FeatureIds,
+        FeatureValues = FeatureValues,
+    };
 }
 
 /// <summary>Rows of text, one line each.</summary>
 internal sealed class TextDataset : RawDataset
 {
-    /// <summary>Valid UTF-8 without line ends; rows share the memory that the file was read into.</summary>
-    public required ReadOnlyMemory<byte>[] Texts { get; init; }
+    /// <summary>[places + 1] start of each place's text in <see cref="Text"/>.</summary>
+    public required Items<long> TextOffsets { get; init; }
 
-    public ReadOnlySpan<byte> RowText(int row) => Texts[row].Span;
+    /// <summary>Valid UTF-8 without line ends.</summary>
+    public required Items<byte> Text { get; init; }
+
+    public ReadOnlySpan<byte> RowText(int row) => Text.List(TextOffsets, Place(row));
 
     public override ulong HashRow(int row, ulong seed) => StableHash.Compute(RowText(row), seed);
 
-    public override TextDataset Select(ReadOnlySpan<int> rows)
+    public override TextDataset Select(ReadOnlySpan<int> rows) => new()
     {
-        (long[] labelOffsets, int[] labelIds) = SelectLabels(rows);
-        var texts = new ReadOnlyMemory<byte>[rows.Length];
-        for (int i = 0; i < rows.Length; i++) texts[i] = Texts[rows[i]];
-        return new TextDataset { Labels = Labels, LabelOffsets = labelOffsets, LabelIds = labelIds, Texts = texts };
-    }
+        Labels = Labels,
+        LabelOffsets = LabelOffsets,
+        LabelIds = LabelIds,
+        Places = PlacesOf(rows),
+        TextOffsets = TextOffsets,
+        Text = Text,
+    };
 }
 
 /// <summary>Rows of the same number of values each.</summary>
@@ -131,40 +149,40 @@ internal sealed class DenseDataset : RawDataset
 {
     public required int ValueCount { get; init; }
 
-    /// <summary>[rows x <see cref="ValueCount"/>], row by row.</summary>
-    public required float[] Values { get; init; }
+    /// <summary>[places x <see cref="ValueCount"/>], one after the other.</summary>
+    public required Items<float> Values { get; init; }
 
-    public ReadOnlySpan<float> RowValues(int row) => Values.AsSpan(checked(row * ValueCount), ValueCount);
+    public ReadOnlySpan<float> RowValues(int row) => Values.Slice((long)Place(row) * ValueCount, ValueCount);
 
     /// <summary>Keeps the non-zero values only.</summary>
     public SparseDataset ToSparse()
     {
-        long[] offsets = new long[RowCount + 1];
-        int nonZero = Values.AsSpan().Length - Values.AsSpan().Count(0f);
-        int[] ids = new int[nonZero];
-        float[] values = new float[nonZero];
-        int next = 0;
+        ItemsWriter<long> offsets = Storage.Create<long>();
+        ItemsWriter<int> ids = Storage.Create<int>();
+        ItemsWriter<float> values = Storage.Create<float>();
+        offsets.Append(0);
         for (int row = 0; row < RowCount; row++)
         {
             ReadOnlySpan<float> dense = RowValues(row);
             for (int i = 0; i < dense.Length; i++)
             {
                 if (dense[i] == 0) continue;
-                ids[next] = i;
-                values[next++] = dense[i];
+                ids.Append(i);
+                values.Append(dense[i]);
             }
-            offsets[row + 1] = next;
+            offsets.Append(ids.Length);
         }
+        (Items<long> labelOffsets, Items<int> labelIds) = LabelLists();
         return new SparseDataset
         {
             Labels = Labels,
-            LabelOffsets = LabelOffsets,
-            LabelIds = LabelIds,
+            LabelOffsets = labelOffsets,
+            LabelIds = labelIds,
             UnknownLabelCount = UnknownLabelCount,
             FeatureCount = ValueCount,
-            FeatureOffsets = offsets,
-            FeatureIds = ids,
-            FeatureValues = values,
+            FeatureOffsets = offsets.ToItems(),
+            FeatureIds = ids.ToItems(),
+            FeatureValues = values.ToItems(),
         };
     }
 
@@ -175,13 +193,15 @@ internal sealed class DenseDataset : RawDataset
         return hash;
     }
 
-    public override DenseDataset Select(ReadOnlySpan<int> rows)
+    public override DenseDataset Select(ReadOnlySpan<int> rows) => new()
     {
-        (long[] labelOffsets, int[] labelIds) = SelectLabels(rows);
-        float[] values = new float[checked(rows.Length * ValueCount)];
-        for (int i = 0; i < rows.Length; i++) RowValues(rows[i]).CopyTo(values.AsSpan(i * ValueCount));
-        return new DenseDataset { Labels = Labels, LabelOffsets = labelOffsets, LabelIds = labelIds, ValueCount = ValueCount, Values = values };
-    }
+        Labels = Labels,
+        LabelOffsets = LabelOffsets,
+        LabelIds = LabelIds,
+        Places = PlacesOf(rows),
+        ValueCount = ValueCount,
+        Values = Values,
+    };
 }
 
 internal static class RawDatasetSplit

@@ -28,18 +28,19 @@ internal static class RowFormats
     /// <summary>Reads one data set's files, whose format is that of the first, under one vocabulary.</summary>
     /// <param name="labels">The vocabulary; without one, it comes from the files.</param>
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
-    public static IReadOnlyList<RawDataset> Read(IReadOnlyList<string> paths, LabelVocabulary? labels = null, SkippedRows? skipped = null)
+    /// <param name="storage">Where the rows are kept; by default in memory.</param>
+    public static IReadOnlyList<RawDataset> Read(IReadOnlyList<string> paths, LabelVocabulary? labels = null, SkippedRows? skipped = null, RowStorage? storage = null)
     {
         switch (Detect(paths[0]))
         {
             case RowFormat.Text:
-                return TextFormat.Read(paths, labels, skipped: skipped);
+                return TextFormat.Read(paths, labels, skipped: skipped, storage: storage);
             case RowFormat.Dense:
-                return DenseFormat.Read(paths, labels, skipped: skipped);
+                return DenseFormat.Read(paths, labels, skipped: skipped, storage: storage);
             default:
                 var sets = new List<SparseDataset>();
                 foreach (string path in paths)
-                    sets.Add(XcFormat.Read(path, labels ?? sets.FirstOrDefault()?.Labels, sets.FirstOrDefault()?.FeatureCount, skipped));
+                    sets.Add(XcFormat.Read(path, labels ?? sets.FirstOrDefault()?.Labels, sets.FirstOrDefault()?.FeatureCount, skipped, storage));
                 return sets;
         }
     }

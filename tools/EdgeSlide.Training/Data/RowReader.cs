@@ -10,38 +10,35 @@ namespace EdgeSlide.Training.Data;
 internal abstract class RowBlock
 {
     /// <summary>Appends a row and returns null, or leaves the block as it was and returns what is wrong with the row.</summary>
-    /// <param name="line">Valid UTF-8 without line end; its memory may be kept.</param>
-    public abstract string? Add(ReadOnlyMemory<byte> line);
+    /// <param name="line">Valid UTF-8 without line end.</param>
+    public abstract string? Add(ReadOnlySpan<byte> line);
 }
 
 /// <summary>Reads the rows of a file: blocks of lines are parsed in parallel and handed over in the order of the file.</summary>
 internal static class RowReader
 {
     /// <summary>Reads all remaining lines of the source, one row each.</summary>
+    /// <param name="take">Gets the blocks one by one, in the order of the file; what it does not keep is forgotten.</param>
     /// <exception cref="DataFormatException">The first bad row in the order of the file, unless <paramref name="skipped"/> takes it.</exception>
-    public static List<TBlock> Read<TBlock>(LineSource source, Func<TBlock> create, SkippedRows? skipped) where TBlock : RowBlock
+    public static void Read<TBlock>(LineSource source, Func<TBlock> create, SkippedRows? skipped, Action<TBlock> take) where TBlock : RowBlock
     {
-        var blocks = new List<TBlock>();
-        var running = new Queue<Task<Parsed<TBlock>>>();
-        // A bounded queue: decompression must not run ahead of parsing without limit.
-        int limit = 2 * Environment.ProcessorCount;
-        while (source.TryReadBlock(out LineBlock lines))
+        InOrder.Run(Jobs(), parsed =>
         {
-            if (running.Count == limit) Collect();
-            running.Enqueue(Task.Run(() => Parse(source, lines, create(), skipped is not null)));
-        }
-        while (running.Count > 0) Collect();
-        return blocks;
-
-        void Collect()
-        {
-            Parsed<TBlock> parsed = running.Dequeue().GetAwaiter().GetResult();
             if (parsed.FirstProblem is not null)
             {
                 if (skipped is null) throw parsed.FirstProblem;
                 skipped.Add(parsed.FirstProblem, parsed.BadRows);
             }
-            blocks.Add(parsed.Block);
+            take(parsed.Block);
+        });
+
+        IEnumerable<Func<Parsed<TBlock>>> Jobs()
+        {
+            while (source.TryReadBlock(out LineBlock lines))
+            {
+                LineBlock block = lines;
+                yield return () => Parse(source, block, create(), skipped is not null);
+            }
         }
     }
 
@@ -54,7 +51,7 @@ internal static class RowReader
         bool valid = Utf8.IsValid(bytes.Span);
         for (; LineBlock.TryTakeLine(ref bytes, out ReadOnlyMemory<byte> line); number++)
         {
-            string? problem = valid || Utf8.IsValid(line.Span) ? block.Add(line) : "not valid UTF-8";
+            string? problem = valid || Utf8.IsValid(line.Span) ? block.Add(line.Span) : "not valid UTF-8";
             if (problem is null) continue;
             first ??= source.Problem(number, problem);
             bad++;
@@ -134,44 +131,27 @@ internal static class Field
     }
 }
 
-/// <summary>Lists of different lengths under construction, end to end.</summary>
-internal sealed class ListBuilder
+/// <summary>The lists of one block of rows, end to end.</summary>
+internal sealed class ListBuilder<T>
 {
-    private readonly List<int> _items = [];
+    private readonly List<T> _items = [];
     private readonly List<int> _ends = [];
 
     public int Count => _ends.Count;
 
-    public long ItemCount => _items.Count;
+    public Span<T> Items => CollectionsMarshal.AsSpan(_items);
+
+    /// <summary>Where each list ends in <see cref="Items"/>.</summary>
+    public ReadOnlySpan<int> Ends => CollectionsMarshal.AsSpan(_ends);
 
     /// <summary>Items added since the last list was closed.</summary>
-    public Span<int> Open => CollectionsMarshal.AsSpan(_items)[(_ends.Count == 0 ? 0 : _ends[^1])..];
+    public Span<T> Open => Items[(_ends.Count == 0 ? 0 : _ends[^1])..];
 
-    public void Add(int item) => _items.Add(item);
+    public void Add(T item) => _items.Add(item);
+
+    public void Add(ReadOnlySpan<T> items) => _items.AddRange(items);
 
     public void Close() => _ends.Add(_items.Count);
 
     public void DropOpen() => CollectionsMarshal.SetCount(_items, _items.Count - Open.Length);
-
-    /// <summary>Joins the lists of all builders: [lists + 1] offsets, and the items, changed by <paramref name="map"/> of their builder's position.</summary>
-    public static (long[] Offsets, int[] Items) Join(IReadOnlyList<ListBuilder> builders, Func<int, int[]?>? map = null)
-    {
-        long[] offsets = new long[builders.Sum(b => b.Count) + 1];
-        int[] items = new int[builders.Sum(b => b.ItemCount)];
-        int list = 0;
-        long start = 0;
-        for (int b = 0; b < builders.Count; b++)
-        {
-            ListBuilder builder = builders[b];
-            foreach (int end in builder._ends) offsets[++list] = start + end;
-            Span<int> target = items.AsSpan((int)start, builder._items.Count);
-            CollectionsMarshal.AsSpan(builder._items).CopyTo(target);
-            if (map?.Invoke(b) is { } ids)
-            {
-                for (int i = 0; i < target.Length; i++) target[i] = ids[target[i]];
-            }
-            start += target.Length;
-        }
-        return (offsets, items);
-    }
 }

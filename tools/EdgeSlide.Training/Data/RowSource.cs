@@ -1,7 +1,7 @@
 namespace EdgeSlide.Training.Data;
 
 /// <summary>
-/// Labelled rows that training reads in any order: held in memory (<see cref="Dataset"/>), or made when they are asked for,
+/// Labelled rows that training reads in any order: kept whole (<see cref="Dataset"/>), or made when they are asked for,
 /// so that a set may be far larger as rows than what it is made from.
 /// </summary>
 public interface IRowSource
@@ -16,6 +16,11 @@ public interface IRowSource
 
     /// <summary>The labels of a row, all different; safe for concurrent use.</summary>
     ReadOnlySpan<int> RowLabels(int row);
+
+    /// <summary>Tells that these rows are read soon, so that those on the disk are fetched meanwhile. Returns at once.</summary>
+    void WillNeed(ReadOnlySpan<int> rows)
+    {
+    }
 
     /// <summary>A reader of the rows' features for one thread.</summary>
     RowCursor CreateCursor();

@@ -8,44 +8,51 @@ namespace EdgeSlide.Training.Data;
 /// </summary>
 internal static class TextFormat
 {
-    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, bool, SkippedRows?)"/>.</summary>
-    public static TextDataset Read(string path, LabelVocabulary? labels = null, bool dropUnknownLabels = false, SkippedRows? skipped = null) =>
-        Read([path], labels, dropUnknownLabels, skipped)[0];
+    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, bool, SkippedRows?, RowStorage?)"/>.</summary>
+    public static TextDataset Read(string path, LabelVocabulary? labels = null, bool dropUnknownLabels = false, SkippedRows? skipped = null, RowStorage? storage = null) =>
+        Read([path], labels, dropUnknownLabels, skipped, storage)[0];
 
     /// <summary>Reads the files of one data set under one vocabulary.</summary>
     /// <param name="labels">The vocabulary; without one, it is made of all labels in all the files.</param>
     /// <param name="dropUnknownLabels">Leave labels out that the vocabulary lacks, and count them, instead of calling the row bad.</param>
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
+    /// <param name="storage">Where the rows are kept; by default in memory.</param>
     public static IReadOnlyList<TextDataset> Read(
-        IReadOnlyList<string> paths, LabelVocabulary? labels = null, bool dropUnknownLabels = false, SkippedRows? skipped = null)
+        IReadOnlyList<string> paths, LabelVocabulary? labels = null, bool dropUnknownLabels = false, SkippedRows? skipped = null, RowStorage? storage = null)
     {
-        var files = new List<List<Block>>();
+        storage ??= RowStorage.Memory;
+        var join = new LabelJoin(labels);
+        var files = new List<(ListWriter<int> Labels, ListWriter<byte> Texts, long Unknown)>();
         foreach (string path in paths)
         {
             using var source = new LineSource(path);
-            List<Block> blocks = RowReader.Read(source, () => new Block(labels, dropUnknownLabels), skipped);
-            if (blocks.Sum(b => b.Texts.Count) == 0) throw source.Problem(0, "no rows");
-            files.Add(blocks);
+            ListWriter<int> lists = new(storage);
+            ListWriter<byte> texts = new(storage);
+            long unknown = 0;
+            RowReader.Read(source, () => new Block(labels, dropUnknownLabels), skipped, block =>
+            {
+                join.Append(block.Labels, lists);
+                texts.Append(block.Texts.Items, block.Texts.Ends);
+                unknown += block.Labels.UnknownCount;
+            });
+            if (texts.Count == 0) throw source.Problem(0, "no rows");
+            files.Add((lists, texts, unknown));
         }
 
-        (labels, long[] offsets, int[] ids) = LabelColumn.Join([.. files.SelectMany(blocks => blocks).Select(b => b.Labels)], labels);
-        var sets = new List<TextDataset>();
-        int row = 0;
-        foreach (List<Block> blocks in files)
+        (labels, (Items<long> Offsets, Items<int> Ids)[] labelLists) = join.Finish(files.Select(file => file.Labels));
+        return [.. files.Select((file, i) =>
         {
-            ReadOnlyMemory<byte>[] texts = [.. blocks.SelectMany(b => b.Texts)];
-            long start = offsets[row];
-            sets.Add(new TextDataset
+            (Items<long> offsets, Items<byte> bytes) = file.Texts.ToItems();
+            return new TextDataset
             {
                 Labels = labels,
-                LabelOffsets = [.. offsets.Skip(row).Take(texts.Length + 1).Select(offset => offset - start)],
-                LabelIds = ids[(int)start..(int)offsets[row + texts.Length]],
-                UnknownLabelCount = blocks.Sum(b => b.Labels.UnknownCount),
-                Texts = texts,
-            });
-            row += texts.Length;
-        }
-        return sets;
+                LabelOffsets = labelLists[i].Offsets,
+                LabelIds = labelLists[i].Ids,
+                UnknownLabelCount = file.Unknown,
+                TextOffsets = offsets,
+                Text = bytes,
+            };
+        })];
     }
 
     /// <summary>Writes a file that reads back as the same rows; gzip if the name ends in .gz.</summary>
@@ -74,18 +81,19 @@ internal static class TextFormat
     {
         public LabelColumn Labels { get; } = new(labels);
 
-        public List<ReadOnlyMemory<byte>> Texts { get; } = [];
+        public ListBuilder<byte> Texts { get; } = new();
 
-        public override string? Add(ReadOnlyMemory<byte> line)
+        public override string? Add(ReadOnlySpan<byte> line)
         {
             if (line.IsEmpty) return "empty line";
-            int tab = line.Span.IndexOf((byte)'\t');
+            int tab = line.IndexOf((byte)'\t');
             if (tab < 0) return "no tab between labels and text";
-            ReadOnlyMemory<byte> text = line[(tab + 1)..];
-            if (text.Span.IndexOfAnyExcept(" \t"u8) < 0) return "no text after the labels";
-            string? problem = Labels.Add(line.Span[..tab], dropUnknown);
-            if (problem is null) Texts.Add(text);
-            return problem;
+            ReadOnlySpan<byte> text = line[(tab + 1)..];
+            if (text.IndexOfAnyExcept(" \t"u8) < 0) return "no text after the labels";
+            if (Labels.Add(line[..tab], dropUnknown) is { } problem) return problem;
+            Texts.Add(text);
+            Texts.Close();
+            return null;
         }
     }
 }

@@ -81,14 +81,14 @@ internal static class TokenFormat
         using var source = new LineSource(path);
         var all = new Utf8Vocabulary();
         var counts = new List<long>();
-        foreach (CountingBlock block in RowReader.Read(source, () => new CountingBlock(), skipped))
+        RowReader.Read(source, () => new CountingBlock(), skipped, block =>
         {
             for (int i = 0; i < block.Words.Count; i++)
             {
                 if (all.TryAdd(block.Words[i], out int id)) counts.Add(0);
                 counts[id] += block.Counts[i];
             }
-        }
+        });
         int[] order = [.. Enumerable.Range(0, all.Count).Where(id => counts[id] >= minimumCount)];
         Array.Sort(order, (x, y) => counts[x] != counts[y] ? counts[y].CompareTo(counts[x]) : all[x].SequenceCompareTo(all[y]));
         var words = new Utf8Vocabulary();
@@ -102,11 +102,15 @@ internal static class TokenFormat
     public static TokenStream Read(string path, TokenVocabulary vocabulary, SkippedRows? skipped = null)
     {
         using var source = new LineSource(path);
-        List<Block> blocks = RowReader.Read(source, () => new Block(vocabulary), skipped);
-        if (blocks.Sum(b => b.Ids.Count) == 0) throw source.Problem(0, "no rows");
-        var ids = new List<int>(blocks.Sum(b => b.Ids.Count));
-        foreach (Block block in blocks) ids.AddRange(block.Ids);
-        return new TokenStream { Vocabulary = vocabulary, Ids = [.. ids], UnknownCount = blocks.Sum(b => b.UnknownCount) };
+        var ids = new List<int>();
+        long unknown = 0;
+        RowReader.Read(source, () => new Block(vocabulary), skipped, block =>
+        {
+            ids.AddRange(block.Ids);
+            unknown += block.UnknownCount;
+        });
+        if (ids.Count == 0) throw source.Problem(0, "no rows");
+        return new TokenStream { Vocabulary = vocabulary, Ids = [.. ids], UnknownCount = unknown };
     }
 
     /// <summary>Writes a text, one space between words; gzip if the name ends in .gz.</summary>
@@ -153,9 +157,9 @@ internal static class TokenFormat
 
         public List<long> Counts { get; } = [];
 
-        public override string? Add(ReadOnlyMemory<byte> line)
+        public override string? Add(ReadOnlySpan<byte> line)
         {
-            ReadOnlySpan<byte> rest = line.Span;
+            ReadOnlySpan<byte> rest = line;
             while (TryTakeWord(ref rest, out ReadOnlySpan<byte> word))
             {
                 if (Words.TryAdd(word, out int id)) Counts.Add(0);
@@ -171,10 +175,10 @@ internal static class TokenFormat
 
         public long UnknownCount { get; private set; }
 
-        public override string? Add(ReadOnlyMemory<byte> line)
+        public override string? Add(ReadOnlySpan<byte> line)
         {
             int before = Ids.Count;
-            ReadOnlySpan<byte> rest = line.Span;
+            ReadOnlySpan<byte> rest = line;
             while (TryTakeWord(ref rest, out ReadOnlySpan<byte> word))
             {
                 if (vocabulary.Words.TryGetId(word, out int id))

@@ -12,27 +12,29 @@ internal static class XcFormat
     /// <param name="labels">Names for the labels, as many as the header says; numbers without.</param>
     /// <param name="featureCount">Features that the header must agree with: those of the training set, for a test set.</param>
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
-    public static SparseDataset Read(string path, LabelVocabulary? labels = null, int? featureCount = null, SkippedRows? skipped = null)
+    /// <param name="storage">Where the rows are kept; by default in memory.</param>
+    public static SparseDataset Read(string path, LabelVocabulary? labels = null, int? featureCount = null, SkippedRows? skipped = null, RowStorage? storage = null)
     {
         using var source = new LineSource(path);
         (int rows, int features, int labelCount) = ReadHeader(source);
         if (featureCount is { } expected && expected != features) throw source.Problem(1, $"header says {features} features, expected {expected}");
         if (labels is not null && labels.Count != labelCount) throw source.Problem(1, $"header says {labelCount} labels, expected {labels.Count}");
 
-        List<Block> blocks = RowReader.Read(source, () => new Block(features, labelCount), skipped);
+        storage ??= RowStorage.Memory;
+        ListWriter<int> labelLists = new(storage), featureLists = new(storage);
+        ItemsWriter<float> values = storage.Create<float>();
+        RowReader.Read(source, () => new Block(features, labelCount), skipped, block =>
+        {
+            labelLists.Append(block.Labels.Items, block.Labels.Ends);
+            featureLists.Append(block.Features.Items, block.Features.Ends);
+            values.Append(CollectionsMarshal.AsSpan(block.Values));
+        });
         long found = source.LinesRead - 1;
         if (found != rows) throw source.Problem(0, $"header says {rows} rows, file has {found}");
-        if (blocks.Sum(b => b.Features.Count) == 0) throw source.Problem(0, "no rows");
+        if (featureLists.Count == 0) throw source.Problem(0, "no rows");
 
-        (long[] labelOffsets, int[] labelIds) = ListBuilder.Join([.. blocks.Select(b => b.Labels)]);
-        (long[] offsets, int[] ids) = ListBuilder.Join([.. blocks.Select(b => b.Features)]);
-        float[] values = new float[ids.Length];
-        int next = 0;
-        foreach (Block block in blocks)
-        {
-            CollectionsMarshal.AsSpan(block.Values).CopyTo(values.AsSpan(next));
-            next += block.Values.Count;
-        }
+        (Items<long> labelOffsets, Items<int> labelIds) = labelLists.ToItems();
+        (Items<long> offsets, Items<int> ids) = featureLists.ToItems();
         return new SparseDataset
         {
             Labels = labels ?? LabelVocabulary.Numbered(labelCount),
@@ -41,7 +43,7 @@ internal static class XcFormat
             FeatureCount = features,
             FeatureOffsets = offsets,
             FeatureIds = ids,
-            FeatureValues = values,
+            FeatureValues = values.ToItems(),
         };
     }
 
@@ -82,16 +84,16 @@ internal static class XcFormat
 
     private sealed class Block(int featureCount, int labelCount) : RowBlock
     {
-        public ListBuilder Labels { get; } = new();
+        public ListBuilder<int> Labels { get; } = new();
 
-        public ListBuilder Features { get; } = new();
+        public ListBuilder<int> Features { get; } = new();
 
         public List<float> Values { get; } = [];
 
-        public override string? Add(ReadOnlyMemory<byte> line)
+        public override string? Add(ReadOnlySpan<byte> line)
         {
             int valueCount = Values.Count;
-            string? problem = Parse(line.Span);
+            string? problem = Parse(line);
             if (problem is null)
             {
                 Labels.Close();

@@ -25,8 +25,8 @@ internal static class ArrayExport
         NpyFile.Write(Target("weights.npy"), output.Weights, output.Outputs, output.Inputs);
         NpyFile.Write(Target("bias.npy"), output.Bias, output.Outputs);
         NpyFile.Write(Target("hidden.npy"), Hidden(model.Network, rows), rows.RowCount, output.Inputs);
-        NpyFile.Write(Target("label_offsets.npy"), rows.LabelOffsets, rows.RowCount + 1);
-        NpyFile.Write(Target("label_ids.npy"), rows.LabelIds, rows.LabelIds.Length);
+        NpyFile.Write(Target("label_offsets.npy"), rows.LabelOffsets.Pieces(), rows.RowCount + 1);
+        NpyFile.Write(Target("label_ids.npy"), rows.LabelIds.Pieces(), checked((int)rows.LabelIds.Length));
         if (model.Frequencies is { } frequencies)
             NpyFile.Write(Target("inverse_propensities.npy"), frequencies.InversePropensities(), rows.LabelCount);
         return files;

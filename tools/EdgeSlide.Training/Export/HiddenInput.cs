@@ -30,9 +30,10 @@ internal static class HiddenInput
         int width = model.Network.Layers[^1].Inputs;
         using var scorer = new DenseScorer(model.Network);
         var hidden = new float[Chunk * width];
-        var offsets = new long[rows.RowCount + 1];
-        var ids = new List<int>();
-        var values = new List<float>();
+        ItemsWriter<long> offsets = rows.Storage.Create<long>();
+        ItemsWriter<int> ids = rows.Storage.Create<int>();
+        ItemsWriter<float> values = rows.Storage.Create<float>();
+        offsets.Append(0);
         for (int first = 0; first < rows.RowCount; first += Chunk)
         {
             int count = Math.Min(Chunk, rows.RowCount - first);
@@ -43,20 +44,20 @@ internal static class HiddenInput
                 {
                     if (hidden[i * width + j] is not 0f and float value)
                     {
-                        ids.Add(j);
-                        values.Add(value);
+                        ids.Append(j);
+                        values.Append(value);
                     }
                 }
-                offsets[first + i + 1] = ids.Count;
+                offsets.Append(ids.Length);
             }
         }
         return new Dataset
         {
             FeatureCount = width,
             LabelCount = rows.LabelCount,
-            FeatureOffsets = offsets,
-            FeatureIds = [.. ids],
-            FeatureValues = [.. values],
+            FeatureOffsets = offsets.ToItems(),
+            FeatureIds = ids.ToItems(),
+            FeatureValues = values.ToItems(),
             LabelOffsets = rows.LabelOffsets,
             LabelIds = rows.LabelIds,
         };

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using EdgeSlide.Features;
 using EdgeSlide.Training.Data;
 
@@ -15,7 +17,8 @@ internal static class FeaturizerExtensions
             DenseDataset dense => (row, features) => featurizer.FromDense(dense.RowValues(row), features),
             _ => throw new ArgumentException("unknown kind of rows", nameof(raw)),
         };
-        (long[] offsets, int[] ids, float[] values) = Run(raw.RowCount, read);
+        (Items<long> labelOffsets, Items<int> labelIds) = raw.LabelLists();
+        (Items<long> offsets, Items<int> ids, Items<float> values) = Run(raw.RowCount, read, raw.Storage);
         return new Dataset
         {
             FeatureCount = featurizer.FeatureCount,
@@ -23,8 +26,8 @@ internal static class FeaturizerExtensions
             FeatureOffsets = offsets,
             FeatureIds = ids,
             FeatureValues = values,
-            LabelOffsets = raw.LabelOffsets,
-            LabelIds = raw.LabelIds,
+            LabelOffsets = labelOffsets,
+            LabelIds = labelIds,
         };
     }
 
@@ -32,7 +35,8 @@ internal static class FeaturizerExtensions
     /// Every word of a text as a label, with the words before it in its line as the input: what `edgeslide eval` does with
     /// the same text. A line's end is a word, and stands before the first word of the next.
     /// </summary>
-    public static Dataset Featurize(this Featurizer featurizer, TokenStream stream)
+    /// <param name="storage">Where the rows are kept; by default in memory.</param>
+    public static Dataset Featurize(this Featurizer featurizer, TokenStream stream, RowStorage? storage = null)
     {
         int[] tokens = stream.Ids;
         int endOfLine = stream.Vocabulary.EndOfLineId;
@@ -43,8 +47,8 @@ internal static class FeaturizerExtensions
         var starts = new int[text.Length];
         for (int i = 1; i < text.Length; i++)
             starts[i] = text[i - 1] == endOfLine ? i - 1 : starts[i - 1];
-        (long[] offsets, int[] ids, float[] values) = Run(tokens.Length, (row, features) =>
-            featurizer.FromContext(text.AsSpan(starts[row + 1]..), row + 1 - starts[row + 1], features));
+        (Items<long> offsets, Items<int> ids, Items<float> values) = Run(tokens.Length, (row, features) =>
+            featurizer.FromContext(text.AsSpan(starts[row + 1]..), row + 1 - starts[row + 1], features), storage ?? RowStorage.Memory);
         var labelOffsets = new long[tokens.Length + 1];
         for (int i = 0; i <= tokens.Length; i++)
             labelOffsets[i] = i;
@@ -60,51 +64,55 @@ internal static class FeaturizerExtensions
         };
     }
 
-    private static (long[] Offsets, int[] Ids, float[] Values) Run(int rows, Action<int, FeatureVector> read)
+    private static (Items<long> Offsets, Items<int> Ids, Items<float> Values) Run(int rows, Action<int, FeatureVector> read, RowStorage storage)
     {
-        const int Chunk = 4096;
-        int chunks = (rows + Chunk - 1) / Chunk;
-        var parts = new (int[] Counts, int[] Ids, float[] Values)[chunks];
-        Parallel.For(0, chunks, () => new FeatureVector(), (chunk, _, features) =>
+        const int Chunk = 1024;
+        var lists = new ListWriter<int>(storage);
+        ItemsWriter<float> allValues = storage.Create<float>();
+        var idle = new ConcurrentBag<FeatureVector>();
+        try
         {
-            int first = chunk * Chunk, count = Math.Min(Chunk, rows - first);
-            var counts = new int[count];
-            var ids = new List<int>();
-            var values = new List<float>();
-            for (int i = 0; i < count; i++)
+            InOrder.Run(Enumerable.Range(0, (int)(((long)rows + Chunk - 1) / Chunk)).Select(chunk => new Func<Part>(() => Read(chunk * Chunk, Math.Min(Chunk, rows - chunk * Chunk)))), part =>
             {
-                try
-                {
-                    read(first + i, features);
-                }
-                catch (InputException e)
-                {
-                    throw new InvalidDataException($"row {first + i + 1}: {e.Message}", e);
-                }
-                counts[i] = features.Count;
-                ids.AddRange(features.IdSpan);
-                values.AddRange(features.ValueSpan);
-            }
-            parts[chunk] = (counts, [.. ids], [.. values]);
-            return features;
-        }, features => features.Dispose());
-
-        var offsets = new long[rows + 1];
-        for (int chunk = 0, row = 0; chunk < chunks; chunk++)
-        {
-            foreach (int count in parts[chunk].Counts)
-            {
-                offsets[row + 1] = offsets[row] + count;
-                row++;
-            }
+                lists.Append(part.Ids.Items, part.Ids.Ends);
+                allValues.Append(CollectionsMarshal.AsSpan(part.Values));
+            });
         }
-        var allIds = new int[offsets[^1]];
-        var allValues = new float[offsets[^1]];
-        Parallel.For(0, chunks, chunk =>
+        finally
         {
-            parts[chunk].Ids.CopyTo(allIds, offsets[chunk * Chunk]);
-            parts[chunk].Values.CopyTo(allValues, offsets[chunk * Chunk]);
-        });
-        return (offsets, allIds, allValues);
+            foreach (FeatureVector features in idle)
+                features.Dispose();
+        }
+        (Items<long> offsets, Items<int> ids) = lists.ToItems();
+        return (offsets, ids, allValues.ToItems());
+
+        Part Read(int first, int count)
+        {
+            if (!idle.TryTake(out FeatureVector? features))
+                features = new FeatureVector();
+            var part = new Part(new ListBuilder<int>(), []);
+            try
+            {
+                for (int row = first; row < first + count; row++)
+                {
+                    read(row, features);
+                    part.Ids.Add(features.IdSpan);
+                    part.Ids.Close();
+                    part.Values.AddRange(features.ValueSpan);
+                }
+            }
+            catch (InputException e)
+            {
+                throw new InvalidDataException($"row {first + part.Ids.Count + 1}: {e.Message}", e);
+            }
+            finally
+            {
+                idle.Add(features);
+            }
+            return part;
+        }
     }
+
+    /// <summary>Some neighbouring rows.</summary>
+    private sealed record Part(ListBuilder<int> Ids, List<float> Values);
 }

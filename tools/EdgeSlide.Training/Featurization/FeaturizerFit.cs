@@ -19,10 +19,24 @@ internal static class FeaturizerFit
             case TextDataset text:
                 return FitText(text, options);
             case SparseDataset sparse:
-                return FitNumbers(FeaturizerKind.Sparse, sparse.FeatureCount, sparse.FeatureIds, sparse.RowCount, options);
+                return FitNumbers(FeaturizerKind.Sparse, sparse.FeatureCount, sparse.RowCount, options, frequency =>
+                {
+                    for (int row = 0; row < sparse.RowCount; row++)
+                    {
+                        foreach (int id in sparse.RowFeatures(row))
+                            frequency[id]++;
+                    }
+                });
             case DenseDataset dense:
-                SparseDataset nonZero = dense.ToSparse();
-                return FitNumbers(FeaturizerKind.Dense, dense.ValueCount, nonZero.FeatureIds, dense.RowCount, options);
+                return FitNumbers(FeaturizerKind.Dense, dense.ValueCount, dense.RowCount, options, frequency =>
+                {
+                    for (int row = 0; row < dense.RowCount; row++)
+                    {
+                        ReadOnlySpan<float> values = dense.RowValues(row);
+                        for (int i = 0; i < values.Length; i++)
+                            frequency[i] += values[i] == 0f ? 0 : 1;
+                    }
+                });
             default:
                 throw new ArgumentException("unknown kind of rows", nameof(train));
         }
@@ -96,14 +110,14 @@ internal static class FeaturizerFit
         return Featurizer.Create(record, slots, idf);
     }
 
-    private static Featurizer FitNumbers(FeaturizerKind kind, int featureCount, int[] ids, int rows, FeatureOptions options)
+    /// <param name="count">Adds each feature's number of rows.</param>
+    private static Featurizer FitNumbers(FeaturizerKind kind, int featureCount, int rows, FeatureOptions options, Action<int[]> count)
     {
         float[]? idf = null;
         if (options.Idf)
         {
             var frequency = new int[featureCount];
-            foreach (int id in ids)
-                frequency[id]++;
+            count(frequency);
             idf = InverseFrequencies(frequency, rows);
         }
         return Featurizer.Create(new FeaturizerRecord

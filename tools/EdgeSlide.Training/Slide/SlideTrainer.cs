@@ -68,6 +68,7 @@ internal sealed unsafe class SlideTrainer : IDisposable
             {
                 // Segments are short enough for Ctrl-C and the falling rate, and end where tables are rebuilt.
                 _to = (int)Math.Min(Math.Min(_order.Length, _from + 1000L), hashes ? _from + Math.Max(1, (long)next - done) : long.MaxValue);
+                _data.WillNeed(_order.AsSpan(_to, Math.Min(1000, _order.Length - _to)));
                 float rate = _options.LearningRate * (float)(1 - (0.95 * done / all));
                 double t = done + 1;
                 if (_options.Optimizer == Optimizer.Adam)
@@ -105,23 +106,21 @@ internal sealed unsafe class SlideTrainer : IDisposable
         {
             SlideState state = _states[worker];
             SlideState.LayerState output = state.Layers[^1];
-            fixed (int* ids = data.FeatureIds)
-            fixed (float* values = data.FeatureValues)
+            for (int row = item; row < data.RowCount; row += _states.Length)
             {
-                for (int row = item; row < data.RowCount; row += _states.Length)
+                ReadOnlySpan<int> features = data.RowFeatures(row);
+                fixed (int* ids = features)
+                fixed (float* values = data.RowValues(row))
+                    Network.Forward(state, ids, values, features.Length, [], training: false, (ulong)row);
+                int best = -1;
+                float most = float.NegativeInfinity;
+                for (int i = 0; i < output.Count; i++)
                 {
-                    long start = data.FeatureOffsets[row];
-                    Network.Forward(state, ids + start, values + start, (int)(data.FeatureOffsets[row + 1] - start), [], training: false, (ulong)row);
-                    int best = -1;
-                    float most = float.NegativeInfinity;
-                    for (int i = 0; i < output.Count; i++)
-                    {
-                        if (output.Values[i] > most)
-                            (best, most) = (output.Ids[i], output.Values[i]);
-                    }
-                    if (data.RowLabels(row).Contains(best))
-                        Interlocked.Increment(ref correct);
+                    if (output.Values[i] > most)
+                        (best, most) = (output.Ids[i], output.Values[i]);
                 }
+                if (data.RowLabels(row).Contains(best))
+                    Interlocked.Increment(ref correct);
             }
         });
         double rows = Math.Max(1, data.RowCount);
@@ -140,23 +139,21 @@ internal sealed unsafe class SlideTrainer : IDisposable
     private void TrainItem(int item, int worker)
     {
         SlideState state = _states[worker];
-        fixed (int* ids = _data.FeatureIds)
-        fixed (float* values = _data.FeatureValues)
+        int end = Math.Min(_to, _from + ((item + 1) * RowsPerItem));
+        for (int i = _from + (item * RowsPerItem); i < end; i++)
         {
-            int end = Math.Min(_to, _from + ((item + 1) * RowsPerItem));
-            for (int i = _from + (item * RowsPerItem); i < end; i++)
-            {
-                int row = _order[i];
-                ReadOnlySpan<int> labels = _data.RowLabels(row);
-                if (labels.IsEmpty)
-                    continue;
-                long start = _data.FeatureOffsets[row];
-                double loss = Network.Train(state, ids + start, values + start, (int)(_data.FeatureOffsets[row + 1] - start), labels, _step, _epochNoise + (ulong)row);
-                if (double.IsNaN(loss))
-                    Interlocked.CompareExchange(ref _failed, row, -1);
-                else
-                    state.Loss += loss;
-            }
+            int row = _order[i];
+            ReadOnlySpan<int> labels = _data.RowLabels(row), features = _data.RowFeatures(row);
+            if (labels.IsEmpty)
+                continue;
+            double loss;
+            fixed (int* ids = features)
+            fixed (float* values = _data.RowValues(row))
+                loss = Network.Train(state, ids, values, features.Length, labels, _step, _epochNoise + (ulong)row);
+            if (double.IsNaN(loss))
+                Interlocked.CompareExchange(ref _failed, row, -1);
+            else
+                state.Loss += loss;
         }
     }
 

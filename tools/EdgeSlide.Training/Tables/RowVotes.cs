@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
 
@@ -17,11 +18,9 @@ internal static class RowVotes
         int depth = Math.Min(options.VoteDepth, labels);
         int blocks = (train.RowCount + ScoreBlock - 1) / ScoreBlock;
         int asked = (int)Math.Min(blocks, (options.ScoredRows + (long)ScoreBlock - 1) / ScoreBlock);
-        var offsets = new long[train.RowCount + 1];
-        for (int row = 0; row < train.RowCount; row++)
-            offsets[row + 1] = offsets[row] + (IsAsked(row / ScoreBlock) ? depth : 0) + train.RowLabels(row).Length;
-        var ids = new int[offsets[^1]];
-        var weights = new float[offsets[^1]];
+        var ids = new ListWriter<int>(train.Storage);
+        ItemsWriter<float> weights = train.Storage.Create<float>();
+        var rowIds = new List<int>();
         for (int block = 0; block < blocks; block++)
         {
             cancel.ThrowIfCancellationRequested();
@@ -29,26 +28,28 @@ internal static class RowVotes
             TopLabels? top = IsAsked(block) ? scorer.Score(train, first, count, depth) : null;
             for (int i = 0; i < count; i++)
             {
-                long at = offsets[first + i];
+                rowIds.Clear();
                 ReadOnlySpan<int> ranked = top is null ? default : top.RowLabels(i);
                 float total = 0f;
                 for (int rank = 0; options.SoftVote > 0f && rank < ranked.Length && ranked[rank] >= 0; rank++)
                     total += MathF.Exp(top!.RowLogits(i)[rank] - top.RowLogits(i)[0]);
-                for (int rank = 0; rank < ranked.Length; rank++, at++)
+                for (int rank = 0; rank < ranked.Length; rank++)
                 {
-                    ids[at] = Math.Max(0, ranked[rank]);
-                    weights[at] = ranked[rank] < 0 ? 0f
+                    rowIds.Add(Math.Max(0, ranked[rank]));
+                    weights.Append(ranked[rank] < 0 ? 0f
                         : options.SoftVote > 0f ? options.SoftVote * MathF.Exp(top!.RowLogits(i)[rank] - top.RowLogits(i)[0]) / total
-                        : rank == 0 ? options.TopVote : options.NextVote;
+                        : rank == 0 ? options.TopVote : options.NextVote);
                 }
                 foreach (int label in train.RowLabels(first + i))
                 {
-                    ids[at] = label;
-                    weights[at++] = options.TrueVote;
+                    rowIds.Add(label);
+                    weights.Append(options.TrueVote);
                 }
+                ids.Append(CollectionsMarshal.AsSpan(rowIds));
             }
         }
-        return new WeightedRows(offsets, ids, weights);
+        (Items<long> offsets, Items<int> allIds) = ids.ToItems();
+        return new WeightedRows(offsets, allIds, weights.ToItems());
 
         bool IsAsked(int block) => (long)(block + 1) * asked / blocks != (long)block * asked / blocks;
     }

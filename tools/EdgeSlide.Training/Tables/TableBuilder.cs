@@ -1,37 +1,50 @@
 using EdgeSlide.Hashing;
+using EdgeSlide.Training.Data;
 
 namespace EdgeSlide.Training.Tables;
 
 /// <summary>
 /// Rows of (id, weight) pairs in compressed sparse row form: which keys a training row opens, or for which labels it votes.
 /// </summary>
-internal sealed record WeightedRows(long[] Offsets, int[] Ids, float[] Weights)
+internal sealed record WeightedRows(Items<long> Offsets, Items<int> Ids, Items<float> Weights)
 {
-    public int RowCount => Offsets.Length - 1;
+    public int RowCount => checked((int)(Offsets.Length - 1));
+
+    public ReadOnlySpan<int> RowIds(int row) => Ids.List(Offsets, row);
+
+    public ReadOnlySpan<float> RowWeights(int row) => Weights.List(Offsets, row);
 
     /// <summary>Some of the rows, in the given order.</summary>
     public WeightedRows Take(IReadOnlyList<int> rows)
     {
-        var offsets = new long[rows.Count + 1];
-        for (int i = 0; i < rows.Count; i++)
-            offsets[i + 1] = offsets[i] + Offsets[rows[i] + 1] - Offsets[rows[i]];
-        var ids = new int[offsets[^1]];
-        var weights = new float[offsets[^1]];
-        for (int i = 0; i < rows.Count; i++)
+        var ids = new ListWriter<int>(Ids.Storage);
+        ItemsWriter<float> weights = Ids.Storage.Create<float>();
+        foreach (int row in rows)
         {
-            Array.Copy(Ids, Offsets[rows[i]], ids, offsets[i], offsets[i + 1] - offsets[i]);
-            Array.Copy(Weights, Offsets[rows[i]], weights, offsets[i], offsets[i + 1] - offsets[i]);
+            ids.Append(RowIds(row));
+            weights.Append(RowWeights(row));
         }
-        return new WeightedRows(offsets, ids, weights);
+        (Items<long> offsets, Items<int> taken) = ids.ToItems();
+        return new WeightedRows(offsets, taken, weights.ToItems());
     }
 
     /// <summary>With one more row per id, which holds that id with the weight 1.</summary>
     public WeightedRows WithOnes(int[] ids)
     {
-        long end = Offsets[^1];
-        var ones = new float[ids.Length];
-        Array.Fill(ones, 1f);
-        return new WeightedRows([.. Offsets, .. ids.Select((_, i) => end + i + 1)], [.. Ids, .. ids], [.. Weights, .. ones]);
+        var all = new ListWriter<int>(Ids.Storage);
+        ItemsWriter<float> weights = Ids.Storage.Create<float>();
+        for (int row = 0; row < RowCount; row++)
+        {
+            all.Append(RowIds(row));
+            weights.Append(RowWeights(row));
+        }
+        foreach (int id in ids)
+        {
+            all.Append([id]);
+            weights.Append(1f);
+        }
+        (Items<long> offsets, Items<int> joined) = all.ToItems();
+        return new WeightedRows(offsets, joined, weights.ToItems());
     }
 }
 
@@ -48,31 +61,50 @@ internal static class TableBuilder
 {
     public const float Prior = 20f;
 
-    public static FrozenBuckets Build(WeightedRows keys, WeightedRows votes, int keyCount, int labelCount, int cap, CancellationToken cancel = default)
+    private const long FewestPairs = 1 << 20, MostPairs = 64 << 20;
+
+    /// <param name="keys">The keys that each row opens.</param>
+    /// <param name="votes">The labels that each row votes for.</param>
+    /// <param name="cap">The most labels in a bucket.</param>
+    public static FrozenBuckets Build(WeightedRows keys, WeightedRows votes, int keyCount, int labelCount, int cap, CancellationToken cancel = default) =>
+        Build(keys, votes, keyCount, labelCount, cap, PairsInMemory(), cancel);
+
+    /// <param name="pairs">The most pairs of a key and a row to hold at once, unless one key has more; the buckets do not depend on it.</param>
+    internal static FrozenBuckets Build(WeightedRows keys, WeightedRows votes, int keyCount, int labelCount, int cap, long pairs, CancellationToken cancel)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(votes.RowCount, keys.RowCount, nameof(votes));
-        (long[] starts, int[] rows, float[] weights) = Transpose(keys, keyCount);
-
+        long[] starts = CountPairs(keys, keyCount);
         var lengths = new int[keyCount];
         var ids = new int[keyCount][];
         var sums = new float[keyCount][];
+        var keyWeights = new float[keyCount];
+        var transposed = new KeyRows(keys, starts, pairs);
         var options = new ParallelOptions { CancellationToken = cancel };
         const int Chunk = 256;
-        Parallel.For(0, (keyCount + Chunk - 1) / Chunk, options, () => new Tally(labelCount), (chunk, _, tally) =>
+        for (int first = 0; first < keyCount;)
         {
-            for (int key = chunk * Chunk; key < Math.Min(keyCount, (chunk + 1) * Chunk); key++)
+            int end = transposed.Load(first);
+            Parallel.For(0, (end - first + Chunk - 1) / Chunk, options, () => new Tally(labelCount), (chunk, _, tally) =>
             {
-                for (long i = starts[key]; i < starts[key + 1]; i++)
+                for (int key = first + (chunk * Chunk); key < Math.Min(end, first + ((chunk + 1) * Chunk)); key++)
                 {
-                    int row = rows[i];
-                    for (long v = votes.Offsets[row]; v < votes.Offsets[row + 1]; v++)
-                        tally.Add(votes.Ids[v], weights[i] * votes.Weights[v]);
+                    ReadOnlySpan<int> rows = transposed.Rows(key);
+                    ReadOnlySpan<float> weights = transposed.Weights(key);
+                    for (int i = 0; i < rows.Length; i++)
+                    {
+                        ReadOnlySpan<int> labels = votes.RowIds(rows[i]);
+                        ReadOnlySpan<float> strengths = votes.RowWeights(rows[i]);
+                        for (int v = 0; v < labels.Length; v++)
+                            tally.Add(labels[v], weights[i] * strengths[v]);
+                        keyWeights[key] += weights[i];
+                    }
+                    (ids[key], sums[key]) = tally.TakeLargest(cap);
+                    lengths[key] = ids[key].Length;
                 }
-                (ids[key], sums[key]) = tally.TakeLargest(cap);
-                lengths[key] = ids[key].Length;
-            }
-            return tally;
-        }, _ => { });
+                return tally;
+            }, _ => { });
+            first = end;
+        }
 
         float scale = 1e-6f;
         foreach (float[] bucket in sums)
@@ -89,35 +121,79 @@ internal static class TableBuilder
             for (int i = 0; i < lengths[key]; i++)
                 entries[offsets[key] + i] = BucketTable.Pack(ids[key][i], BucketTable.EncodeVote(sums[key][i], scale));
         }
-        var keyWeights = new float[keyCount];
-        for (int key = 0; key < keyCount; key++)
-        {
-            for (long i = starts[key]; i < starts[key + 1]; i++)
-                keyWeights[key] += weights[i];
-        }
         return new FrozenBuckets(offsets, entries, scale, keyWeights);
     }
 
-    private static (long[] Starts, int[] Rows, float[] Weights) Transpose(WeightedRows keys, int keyCount)
+    /// <summary>Pairs of a key and a row, 8 bytes each, that take a quarter of the memory there is, and at most half a gigabyte.</summary>
+    private static long PairsInMemory() => Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (4 * 8), FewestPairs, MostPairs);
+
+    /// <summary>[keys + 1] where each key's rows would start if those of all keys were put end to end.</summary>
+    private static long[] CountPairs(WeightedRows keys, int keyCount)
     {
         var starts = new long[keyCount + 1];
-        foreach (int key in keys.Ids)
-            starts[key + 1]++;
-        for (int key = 0; key < keyCount; key++)
-            starts[key + 1] += starts[key];
-        var next = (long[])starts.Clone();
-        var rows = new int[keys.Ids.Length];
-        var weights = new float[keys.Ids.Length];
         for (int row = 0; row < keys.RowCount; row++)
         {
-            for (long i = keys.Offsets[row]; i < keys.Offsets[row + 1]; i++)
-            {
-                long slot = next[keys.Ids[i]]++;
-                rows[slot] = row;
-                weights[slot] = MathF.Abs(keys.Weights[i]);
-            }
+            foreach (int key in keys.RowIds(row))
+                starts[key + 1]++;
         }
-        return (starts, rows, weights);
+        for (int key = 0; key < keyCount; key++)
+            starts[key + 1] += starts[key];
+        return starts;
+    }
+
+    /// <summary>The rows that open each of some neighbouring keys, in row order.</summary>
+    private sealed class KeyRows
+    {
+        private readonly WeightedRows _keys;
+        private readonly long[] _starts;
+        private readonly long _pairs;
+        private readonly long[] _next;
+        private int[] _rows = [];
+        private float[] _weights = [];
+        private int _first;
+
+        /// <param name="pairs">The most pairs to hold at once, unless one key has more.</param>
+        public KeyRows(WeightedRows keys, long[] starts, long pairs)
+        {
+            (_keys, _starts, _pairs) = (keys, starts, pairs);
+            _next = new long[starts.Length];
+        }
+
+        /// <summary>Loads as many keys as it may, beginning with the given one. Returns where it stopped.</summary>
+        public int Load(int first)
+        {
+            int end = first + 1;
+            while (end < _starts.Length - 1 && _starts[end + 1] - _starts[first] <= _pairs)
+                end++;
+            _first = first;
+            int count = checked((int)(_starts[end] - _starts[first]));
+            if (count > _rows.Length)
+                (_rows, _weights) = (new int[count], new float[count]);
+            for (int key = first; key < end; key++)
+                _next[key] = _starts[key] - _starts[first];
+            for (int row = 0; row < _keys.RowCount; row++)
+            {
+                ReadOnlySpan<int> ids = _keys.RowIds(row);
+                ReadOnlySpan<float> weights = _keys.RowWeights(row);
+                for (int i = 0; i < ids.Length; i++)
+                {
+                    if (ids[i] < first || ids[i] >= end)
+                        continue;
+                    long slot = _next[ids[i]]++;
+                    _rows[slot] = row;
+                    _weights[slot] = MathF.Abs(weights[i]);
+                }
+            }
+            return end;
+        }
+
+        public ReadOnlySpan<int> Rows(int key) => _rows.AsSpan(Start(key), Count(key));
+
+        public ReadOnlySpan<float> Weights(int key) => _weights.AsSpan(Start(key), Count(key));
+
+        private int Start(int key) => (int)(_starts[key] - _starts[_first]);
+
+        private int Count(int key) => (int)(_starts[key + 1] - _starts[key]);
     }
 
     /// <summary>One thread's sums over the labels; only touched slots are cleared.</summary>

@@ -96,6 +96,8 @@ public sealed class Trainer
                     core.RebuildSampler(_rows);
                     core.Clock.Mark(TrainingPhase.Tables);
                 }
+                int next = first + rows.Length;
+                _data.WillNeed(order.AsSpan(next, Math.Min(_options.BatchSize, order.Length - next)));
                 double loss = core.Step(rows, seed, LearningRate(), tables);
                 Check(loss, core);
                 epochLoss += loss;

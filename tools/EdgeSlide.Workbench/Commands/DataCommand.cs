@@ -66,7 +66,7 @@ internal static class DataCommand
         if (rows is DenseDataset dense)
             facts.Add(("values_per_row", dense.ValueCount));
         if (rows is TextDataset text)
-            facts.Add(("bytes_per_row", text.Texts.Average(t => (double)t.Length)));
+            facts.Add(("bytes_per_row", text.Text.Length / (double)rows.RowCount));
         return [.. facts];
     }
 

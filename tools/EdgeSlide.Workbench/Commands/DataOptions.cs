@@ -21,22 +21,43 @@ internal sealed class DataOptions
 
     public Option<bool> SkipBadRows { get; } = new("--skip-bad-rows") { Description = "Leave bad rows out and say how many, instead of stopping at the first." };
 
+    public Option<string?> Spill { get; } = new("--spill") { Description = "Keep rows in temporary files in this folder, mapped into memory: for data larger than memory." };
+
     public void AddTo(Command command)
     {
         command.Options.Add(Format);
         command.Options.Add(Labels);
         command.Options.Add(MinCount);
         command.Options.Add(SkipBadRows);
+        command.Options.Add(Spill);
     }
 
     public IReadOnlyList<LoadedData> Read(ParseResult parsed, IReadOnlyList<string> paths, IReadOnlyList<string>? labels = null)
     {
         SkippedRows? skipped = parsed.GetValue(SkipBadRows) ? new SkippedRows() : null;
-        IReadOnlyList<LoadedData> data = LoadedData.Read(paths, parsed.GetValue(Format) == "tokens" ? DataFormat.Tokens : DataFormat.Auto,
-            parsed.GetValue(Labels), labels, parsed.GetValue(MinCount), skipped);
+        DataFormat format = parsed.GetValue(Format) == "tokens" ? DataFormat.Tokens : DataFormat.Auto;
+        RowStorage storage = Storage(parsed.GetValue(Spill));
+        if (storage == RowStorage.Memory && format != DataFormat.Tokens)
+            MemoryBudget.Require("keeping the rows in memory", paths.Sum(EstimateRows), advice: "keep them in files with --spill FOLDER");
+        IReadOnlyList<LoadedData> data = LoadedData.Read(paths, format, parsed.GetValue(Labels), labels, parsed.GetValue(MinCount), skipped, storage);
         if (skipped is { Count: > 0 })
             Console.Screen.Say($"left out {skipped.Count} bad rows, the first: {skipped.First!.Message}");
         return data;
+    }
+
+    private static RowStorage Storage(string? folder) => folder is null ? RowStorage.Memory
+        : Directory.Exists(folder) ? RowStorage.In(folder)
+        : throw new CommandException(ExitCodes.Usage, $"--spill {folder}: no such folder");
+
+    /// <summary>
+    /// What the rows of a file take in memory at least, as they are read and as features: about as much as the file as text,
+    /// three times as much as a compressed one. Rough, and low so as to refuse nothing that fits.
+    /// </summary>
+    private static long EstimateRows(string path)
+    {
+        var file = new FileInfo(path);
+        bool compressed = file.Extension is ".gz" or ".lz4";
+        return !file.Exists ? 0 : compressed ? 3 * file.Length : file.Length;
     }
 
     public static Option<string> Choice(string name, string description, string value, params string[] values)

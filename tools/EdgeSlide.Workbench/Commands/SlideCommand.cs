@@ -162,7 +162,7 @@ internal static class SlideCommand
         }
         if (path is null)
             throw new CommandException(ExitCodes.Usage, "which data? Name TRAIN, or use --task convex or rectangles");
-        IReadOnlyList<LoadedData> files = LoadedData.Read(testPath is null ? [path] : [path, testPath], DataFormat.Auto, null, null, 1, null);
+        IReadOnlyList<LoadedData> files = LoadedData.Read(testPath is null ? [path] : [path, testPath], DataFormat.Auto, null, null, 1, null, RowStorage.Memory);
         (LoadedData train, LoadedData held) = testPath is null ? files[0].Split(0.1, 1) : (files[0], files[1]);
         if (train is not LoadedRows { Rows: DenseDataset })
             throw new CommandException(ExitCodes.Usage, $"{path}: the sweep takes dense rows label,value,value,...");
@@ -170,13 +170,19 @@ internal static class SlideCommand
         (Dataset a, Dataset b) = (train.Featurize(featurizer), held.Featurize(featurizer));
         // Images come as 0 to 255; inputs of about 1 need no other learning rate than binary images.
         float most = a.FeatureValues.Select(MathF.Abs).DefaultIfEmpty(1f).Max();
-        foreach (Dataset set in new[] { a, b })
-        {
-            for (int i = 0; i < set.FeatureValues.Length; i++)
-                set.FeatureValues[i] /= most;
-        }
-        return (a, b);
+        return (Divided(a, most), Divided(b, most));
     }
+
+    private static Dataset Divided(Dataset rows, float divisor) => new()
+    {
+        FeatureCount = rows.FeatureCount,
+        LabelCount = rows.LabelCount,
+        FeatureOffsets = rows.FeatureOffsets,
+        FeatureIds = rows.FeatureIds,
+        FeatureValues = [.. rows.FeatureValues.Select(value => value / divisor)],
+        LabelOffsets = rows.LabelOffsets,
+        LabelIds = rows.LabelIds,
+    };
 
     private static T Progress<T>(string what, Func<IProgress<SlideProgress>?, T> job)
     {
