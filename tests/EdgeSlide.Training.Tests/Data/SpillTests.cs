@@ -107,7 +107,7 @@ public sealed class SpillTests : IDisposable
         TrainingResult result = new Trainer(Generated.Small with { FeatureDropout = 0.2f, Threads = 2 }, rows, heldRows).Run();
         var model = new TrainedModel(result.Network, featurizer, train.Labels.Names, true, new TrainingRecord()) { Frequencies = LabelFrequencies.Of(rows) };
         model.Save(_files.Path(name + ".esnet"));
-        ExportedSelector selector = SelectorBuilder.Build(result.Network, rows, new SelectorOptions { HiddenTables = 2, HiddenBits = 4, CentroidLevels = 2 });
+        ExportedSelector selector = SelectorBuilder.Build(result.Network, rows, new SelectorOptions { HiddenTables = 2, HiddenBits = 4, Centroids = new TreeShape(2, 16, 4, 256) });
         ModelExporter.Write(_files.Path(name + ".eslide"), QuantizedNetwork.From(result.Network, denseInput: featurizer.Kind == Model.FeaturizerKind.Dense), featurizer, [selector], null, "{}"u8.ToArray());
         using var scorer = new DenseScorer(result.Network, 1);
         var metrics = new RankingMetrics([1, 3]);

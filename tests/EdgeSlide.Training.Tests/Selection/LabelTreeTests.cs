@@ -8,7 +8,7 @@ namespace EdgeSlide.Training.Tests.Selection;
 [Collection(nameof(SharedSelection))]
 public sealed class LabelTreeTests(SelectionFixture fixture)
 {
-    private static readonly SelectorOptions Options = new() { CentroidLevels = 2, CentroidBranch = 6, CentroidBeam = 2 };
+    private static readonly TreeShape Shape = new(2, 6, 2, 64);
 
     [Fact]
     public void Every_label_has_a_leaf_and_no_leaf_has_too_many()
@@ -55,11 +55,11 @@ public sealed class LabelTreeTests(SelectionFixture fixture)
     public void Every_label_is_in_a_bucket_even_if_no_row_votes_for_it()
     {
         var none = new WeightedRows(new long[fixture.Train.RowCount + 1], [], []);
-        (byte[] section, SourceRecord record, int[] leaves) = LabelTreeBuilder.Learn(fixture.Evidence.Hidden, fixture.Evidence.Width, none, fixture.Model.Network.Layers[^1].Weights, Options, default);
+        (byte[] section, SourceRecord record, int[] leaves) = LabelTreeBuilder.Learn(fixture.Evidence.Hidden, fixture.Evidence.Width, none, fixture.Model.Network.Layers[^1].Weights, Shape, new SelectorOptions(), default);
         KeyedBuckets buckets = KeyedBuckets.Fill(new CentroidKeys(section, record, fixture.Evidence.Width), fixture.Evidence, none, 64, leaves);
         Assert.Equal(section.Length + sizeof(uint) * (record.KeyCount + 1L + SelectionFixture.Labels), buckets.Bytes);
     }
 
     private (byte[] Section, SourceRecord Record, int[] Leaves) Learn() =>
-        LabelTreeBuilder.Learn(fixture.Evidence.Hidden, fixture.Evidence.Width, fixture.Evidence.Votes, fixture.Model.Network.Layers[^1].Weights, Options, default);
+        LabelTreeBuilder.Learn(fixture.Evidence.Hidden, fixture.Evidence.Width, fixture.Evidence.Votes, fixture.Model.Network.Layers[^1].Weights, Shape, new SelectorOptions(), default);
 }

@@ -13,6 +13,7 @@ public sealed class ParityTests(SelectionFixture fixture)
     [InlineData("hidden:tables=12,bits=6,entries=16@24", "hidden")]
     [InlineData("tree:levels=2,branch=8,beam=3,entries=40@24", "tree")]
     [InlineData("router:levels=2,branch=8,beam=3,entries=40,filed=3@24", "router")]
+    [InlineData("tree:levels=2,branch=8,beam=3,entries=40+router:levels=2,branch=8,beam=3,entries=40,filed=3,weight=3@24", "trees")]
     [InlineData("features:entries=16+tree:levels=2,branch=8,beam=3,entries=40@24", "both")]
     public void A_method_answers_with_the_devices_labels(string method, string name)
     {
@@ -23,11 +24,8 @@ public sealed class ParityTests(SelectionFixture fixture)
             FeatureBuckets = name is "features" or "both",
             HiddenTables = name == "hidden" ? 12 : 0,
             HiddenBits = 6,
-            CentroidLevels = name is "tree" or "router" or "both" ? 2 : 0,
-            LabelTree = name == "router",
-            CentroidBranch = 8,
-            CentroidBeam = 3,
-            CentroidBucketSize = 40,
+            Centroids = name is "tree" or "both" or "trees" ? new TreeShape(2, 8, 3, 40) : null,
+            LabelTree = name is "router" or "trees" ? new TreeShape(2, 8, 3, 40) : null,
         };
         using EdgeSlideModel model = fixture.Open(name, options);
         MethodSpec spec = MethodSpec.Parse(method);

@@ -7,6 +7,7 @@ using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Export;
+using EdgeSlide.Training.Tables;
 using EdgeSlide.Training.Tests.Export;
 using EdgeSlide.Training.Training;
 
@@ -120,9 +121,9 @@ public sealed unsafe class CentroidTreeTests : IDisposable
         Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 4000 }, null, null);
         var model = new TrainedModel(trained.Network, featurizer, [.. Enumerable.Range(0, 400).Select(i => $"{i}")], false, new TrainingRecord());
         string path = Path.Combine(_folder, "model.eslide");
-        report = QuantizationJob.Run(HiddenInput.Of(model), HiddenInput.Of(model, train), HiddenInput.Of(model, held), new EdgeSlide.Training.Tables.SelectorOptions
+        report = QuantizationJob.Run(HiddenInput.Of(model), HiddenInput.Of(model, train), HiddenInput.Of(model, held), new SelectorOptions
         {
-            Budget = 32, FeatureBuckets = false, LabelTree = labelTree, CentroidLevels = 2, CentroidBranch = 16, CentroidBeam = 8, CentroidBucketSize = 64,
+            Budget = 32, FeatureBuckets = false, LabelTree = labelTree ? new TreeShape(2, 16, 8, 64) : null, Centroids = labelTree ? null : new TreeShape(2, 16, 8, 64),
         }, new StorageOptions(), path);
         held = HiddenInput.Of(model, held);
         return path;

@@ -28,12 +28,13 @@ internal static class SourceFactory
                     : new HadamardProjection(evidence.Mean(), tables * bits, evidence.Options.Seed);
                 return KeyedBuckets.Fill(new ProjectionKeys(projection, tables, bits, probes), evidence, Votes(), Entries(256));
             case "router":
-                SelectorOptions routing = Tree(spec, evidence, 2, 32, 8) with { RouterEpochs = spec.Count("epochs", 3, 1, 100) };
-                (byte[] nodes, SourceRecord route, int[] leaves) = LabelTreeBuilder.Learn(evidence.Hidden, evidence.Width, Votes(), evidence.Network.Layers[^1].Weights, routing, evidence.Cancel);
+                SelectorOptions routing = evidence.Options with { RouterEpochs = spec.Count("epochs", 3, 1, 100) };
+                (byte[] nodes, SourceRecord route, int[] leaves) =
+                    LabelTreeBuilder.Learn(evidence.Hidden, evidence.Width, Votes(), evidence.Network.Layers[^1].Weights, Shape(spec, 2, 32, 8, Entries(64)), routing, evidence.Cancel);
                 return KeyedBuckets.Fill(new CentroidKeys(nodes, route, evidence.Width, spec.Count("filed", LabelTreeBuilder.Filed, 1, CentroidTree.MaxBeam)), evidence, Votes(), Entries(64), leaves);
             case "tree":
-                SelectorOptions options = Tree(spec, evidence, 3, 16, 4);
-                (byte[] section, SourceRecord record) = CentroidTreeBuilder.Learn(evidence.Network, evidence.Scorer, evidence.Rows, options, evidence.Cancel);
+                TreeShape shape = Shape(spec, 3, 16, 4, Entries(256));
+                (byte[] section, SourceRecord record) = CentroidTreeBuilder.Learn(evidence.Network, evidence.Scorer, evidence.Rows, shape, evidence.Options.Seed, evidence.Cancel);
                 return KeyedBuckets.Fill(new CentroidKeys(section, record, evidence.Width), evidence, Votes(), Entries(256));
             case "weights":
                 return Weights(spec, evidence);
@@ -51,16 +52,12 @@ internal static class SourceFactory
         }
     }
 
-    private static SelectorOptions Tree(SourceSpec spec, TrainingEvidence evidence, int levels, int branch, int beam)
+    private static TreeShape Shape(SourceSpec spec, int levels, int branch, int beam, int entries)
     {
-        SelectorOptions options = evidence.Options with
-        {
-            CentroidLevels = spec.Count("levels", levels, 1, CentroidTree.MaxLevels),
-            CentroidBranch = spec.Count("branch", branch, 2, CentroidTree.MaxBranch),
-            CentroidBeam = spec.Count("beam", beam, 1, CentroidTree.MaxBeam),
-        };
-        options.Validate();
-        return options;
+        var shape = new TreeShape(
+            spec.Count("levels", levels, 1, CentroidTree.MaxLevels), spec.Count("branch", branch, 2, CentroidTree.MaxBranch), spec.Count("beam", beam, 1, CentroidTree.MaxBeam), entries);
+        shape.Validate($"{spec.Name} source's tree");
+        return shape;
     }
 
     private static NeuronTables Weights(SourceSpec spec, TrainingEvidence evidence)

@@ -26,24 +26,26 @@ internal static class CentroidTreeBuilder
     /// <summary>A node this many times the typical squared distance to the nearest centre farther away weighs 1/e^(1/0.3).</summary>
     private const float Temperature = 0.3f;
 
-    public static unsafe ExportedSource Build(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, SelectorOptions options, CancellationToken cancel)
+    public static ExportedSource Build(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, TreeShape shape, ulong seed, CancellationToken cancel)
     {
-        int width = network.Layers[^1].Inputs;
-        byte[] section;
-        SourceRecord query;
-        int[]? homes = null;
-        if (options.LabelTree)
-            (section, query, homes) = LabelTreeBuilder.Learn(network, scorer, train, votes, options, cancel);
-        else
-            (section, query) = Learn(network, scorer, train, options, cancel);
-        int nodes = (int)query.KeyCount, levels = options.CentroidLevels;
-        // Clusters: a training row opens the nodes of its nearest path only; what lies beside it is the query's business. A label
-        // tree is sure of no single path, so rows are filed as queries look.
-        int filed = options.LabelTree ? Math.Min(LabelTreeBuilder.Filed, options.CentroidBeam) : 1;
+        (byte[] section, SourceRecord query) = Learn(network, scorer, train, shape, seed, cancel);
+        // A training row opens the nodes of its nearest path only; what lies beside it is the query's business.
+        WeightedRows rows = File(section, query, scorer, train, network.Layers[^1].Inputs, filed: 1, cancel);
+        FrozenBuckets buckets = TableBuilder.Build(rows, votes, (int)query.KeyCount, network.OutputCount, shape.BucketSize, cancel);
+        return new ExportedSource(query, buckets, null, section);
+    }
+
+    /// <summary>The nodes that each training row opens, with its share of each.</summary>
+    /// <param name="section">The tree.</param>
+    /// <param name="query">How queries follow it.</param>
+    /// <param name="width">Of the vectors.</param>
+    /// <param name="filed">Nodes of a level that a row opens; where it is one, with a share of 1.</param>
+    public static unsafe WeightedRows File(byte[] section, SourceRecord query, DenseScorer scorer, Dataset train, int width, int filed, CancellationToken cancel)
+    {
         SourceRecord record = query with { Rounds = (uint)filed };
         int perRow = 0;
-        for (int level = 0, open = 1; level < levels; level++)
-            perRow += open = Math.Min(filed, open * options.CentroidBranch);
+        for (int level = 0, open = 1; level < (int)query.Tables; level++)
+            perRow += open = Math.Min(filed, open * (int)query.Bits);
         var offsets = new long[train.RowCount + 1];
         for (int row = 0; row < train.RowCount; row++)
             offsets[row + 1] = offsets[row] + perRow;
@@ -75,35 +77,29 @@ internal static class CentroidTreeBuilder
                 });
             }
         }
-        if (!options.LabelTree)
-            Array.Fill(shares, 1f);
-        var rows = new WeightedRows(offsets, keys, shares);
-        if (homes is not null)
-            (rows, votes) = (rows.WithOnes(homes), votes.WithOnes([.. Enumerable.Range(0, homes.Length)]));
-        FrozenBuckets buckets = TableBuilder.Build(rows, votes, nodes, network.OutputCount, options.CentroidBucketSize, cancel);
-        return new ExportedSource(query, buckets, null, section);
+        return new WeightedRows(offsets, keys, shares);
     }
 
     /// <summary>The tree alone: its HASH section, and the record by which a query uses it.</summary>
-    public static (byte[] Section, SourceRecord Record) Learn(Network network, DenseScorer scorer, Dataset train, SelectorOptions options, CancellationToken cancel)
+    public static (byte[] Section, SourceRecord Record) Learn(Network network, DenseScorer scorer, Dataset train, TreeShape shape, ulong seed, CancellationToken cancel)
     {
         int width = network.Layers[^1].Inputs;
-        int nodes = CentroidTree.NodeCount(options.CentroidBranch, options.CentroidLevels);
+        int nodes = CentroidTree.NodeCount(shape.Branch, shape.Levels);
         float[] sample = Sample(scorer, train, width, cancel);
         var centres = new float[nodes * width];
         int[] all = [.. Enumerable.Range(0, sample.Length / width)];
         if (all.Length > 0)
-            Split(sample, width, centres, options, 0, 0, 0, all, cancel);
+            Split(sample, width, centres, shape, seed, 0, 0, 0, all, cancel);
         var record = new SourceRecord
         {
             Kind = SourceKind.Centroids,
             KeyCount = (uint)nodes,
-            Tables = (uint)options.CentroidLevels,
-            Bits = (uint)options.CentroidBranch,
-            Rounds = (uint)options.CentroidBeam,
+            Tables = (uint)shape.Levels,
+            Bits = (uint)shape.Branch,
+            Rounds = (uint)shape.Beam,
             Weight = 1f,
         };
-        return (Section(centres, nodes, width, Sharpness(sample, width, centres, options.CentroidBranch)), record);
+        return (Section(centres, nodes, width, Sharpness(sample, width, centres, shape.Branch)), record);
     }
 
     /// <summary>Hidden vectors of evenly spread rows.</summary>
@@ -127,12 +123,12 @@ internal static class CentroidTreeBuilder
     }
 
     /// <summary>K-means of one node's rows, then of its children's.</summary>
-    private static void Split(float[] data, int width, float[] centres, SelectorOptions options, int level, int levelStart, int node, int[] rows, CancellationToken cancel)
+    private static void Split(float[] data, int width, float[] centres, TreeShape shape, ulong seed, int level, int levelStart, int node, int[] rows, CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
-        int branch = options.CentroidBranch, first = levelStart + node * branch;
+        int branch = shape.Branch, first = levelStart + node * branch;
         Span<float> own = centres.AsSpan(first * width, branch * width);
-        var random = new Xoshiro256(options.Seed + (ulong)first);
+        var random = new Xoshiro256(seed + (ulong)first);
         for (int c = 0; c < branch; c++)
             Row(random.Below(rows.Length)).CopyTo(own[(c * width)..]);
         var nearest = new int[rows.Length];
@@ -158,7 +154,7 @@ internal static class CentroidTreeBuilder
                     own[c * width + j] = (float)(sums[c * width + j] / counts[c]);
             }
         }
-        if (level + 1 == options.CentroidLevels)
+        if (level + 1 == shape.Levels)
             return;
         Assign();
         int below = levelStart + (int)Math.Pow(branch, level + 1);
@@ -168,7 +164,7 @@ internal static class CentroidTreeBuilder
             int[] inside = [.. rows.Where((_, i) => nearest[i] == child)];
             // A node that no row reaches keeps a centre at the origin below it, and empty buckets.
             if (inside.Length > 0)
-                Split(data, width, centres, options, level + 1, below, node * branch + c, inside, cancel);
+                Split(data, width, centres, shape, seed, level + 1, below, node * branch + c, inside, cancel);
         }
 
         ReadOnlySpan<float> Row(int i) => data.AsSpan(rows[i] * width, width);

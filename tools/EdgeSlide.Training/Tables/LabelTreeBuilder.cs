@@ -2,6 +2,7 @@ using EdgeSlide.Hashing;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Selection;
 
@@ -26,8 +27,19 @@ internal static class LabelTreeBuilder
     /// <summary>Rows that the tree is learned from, at most.</summary>
     private const int MostRows = 1_000_000;
 
+    /// <summary>Learns a tree and fills its nodes' buckets with the votes of the training rows that pass them.</summary>
+    public static ExportedSource Build(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, TreeShape shape, SelectorOptions options, CancellationToken cancel)
+    {
+        (byte[] section, SourceRecord query, int[] leaves) = Learn(network, scorer, train, votes, shape, options, cancel);
+        // A label tree is sure of no single path, so rows are filed as queries look. Every label has a place in its own leaf.
+        WeightedRows rows = CentroidTreeBuilder.File(section, query, scorer, train, network.Layers[^1].Inputs, Math.Min(Filed, shape.Beam), cancel).WithOnes(leaves);
+        votes = votes.WithOnes([.. Enumerable.Range(0, leaves.Length)]);
+        FrozenBuckets buckets = TableBuilder.Build(rows, votes, (int)query.KeyCount, network.OutputCount, shape.BucketSize, cancel);
+        return new ExportedSource(query, buckets, null, section);
+    }
+
     /// <summary>Learns a tree from the training rows, evenly spread ones if there are very many.</summary>
-    public static (byte[] Section, SourceRecord Record, int[] Leaves) Learn(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, SelectorOptions options, CancellationToken cancel)
+    private static (byte[] Section, SourceRecord Record, int[] Leaves) Learn(Network network, DenseScorer scorer, Dataset train, WeightedRows votes, TreeShape shape, SelectorOptions options, CancellationToken cancel)
     {
         int width = network.Layers[^1].Inputs, used = (int)Math.Min(Math.Min(MostRows, train.RowCount), int.MaxValue / 2L / width);
         if (used < train.RowCount)
@@ -37,16 +49,16 @@ internal static class LabelTreeBuilder
         }
         var hidden = new float[used * width];
         scorer.Hidden(train, 0, used, hidden);
-        return Learn(hidden, width, votes, network.Layers[^1].Weights, options, cancel);
+        return Learn(hidden, width, votes, network.Layers[^1].Weights, shape, options, cancel);
     }
 
     /// <param name="hidden">[rows x width] the output layer's inputs.</param>
     /// <param name="votes">What each row speaks for.</param>
     /// <param name="weights">[labels x width] the output layer's rows, for labels that no row votes for.</param>
     /// <returns>The HASH section, the record by which a query uses it, and the key of each label's own leaf.</returns>
-    public static (byte[] Section, SourceRecord Record, int[] Leaves) Learn(float[] hidden, int width, WeightedRows votes, float[] weights, SelectorOptions options, CancellationToken cancel)
+    public static (byte[] Section, SourceRecord Record, int[] Leaves) Learn(float[] hidden, int width, WeightedRows votes, float[] weights, TreeShape shape, SelectorOptions options, CancellationToken cancel)
     {
-        int branch = options.CentroidBranch, levels = options.CentroidLevels, labels = weights.Length / width;
+        int branch = shape.Branch, levels = shape.Levels, labels = weights.Length / width;
         int nodes = CentroidTree.NodeCount(branch, levels);
         float[] places = Places(hidden, width, votes, weights, labels);
         var leaf = new int[labels];
@@ -70,7 +82,7 @@ internal static class LabelTreeBuilder
             KeyCount = (uint)nodes,
             Tables = (uint)levels,
             Bits = (uint)branch,
-            Rounds = (uint)options.CentroidBeam,
+            Rounds = (uint)shape.Beam,
             Weight = 1f,
         };
         return (section, record, [.. leaf.Select(l => nodes - count + l)]);

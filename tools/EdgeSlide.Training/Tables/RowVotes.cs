@@ -21,6 +21,7 @@ internal static class RowVotes
         var ids = new ListWriter<int>(train.Storage);
         ItemsWriter<float> weights = train.Storage.Create<float>();
         var rowIds = new List<int>();
+        float[]? favour = options.TailPower > 0f ? Favour(train, labels, options.TailPower) : null;
         for (int block = 0; block < blocks; block++)
         {
             cancel.ThrowIfCancellationRequested();
@@ -35,22 +36,38 @@ internal static class RowVotes
                     total += MathF.Exp(top!.RowLogits(i)[rank] - top.RowLogits(i)[0]);
                 for (int rank = 0; rank < ranked.Length; rank++)
                 {
-                    rowIds.Add(Math.Max(0, ranked[rank]));
-                    weights.Append(ranked[rank] < 0 ? 0f
+                    float vote = ranked[rank] < 0 ? 0f
                         : options.SoftVote > 0f ? options.SoftVote * MathF.Exp(top!.RowLogits(i)[rank] - top.RowLogits(i)[0]) / total
-                        : rank == 0 ? options.TopVote : options.NextVote);
+                        : rank == 0 ? options.TopVote : options.NextVote;
+                    Add(Math.Max(0, ranked[rank]), vote);
                 }
                 foreach (int label in train.RowLabels(first + i))
-                {
-                    rowIds.Add(label);
-                    weights.Append(options.TrueVote);
-                }
+                    Add(label, options.TrueVote);
                 ids.Append(CollectionsMarshal.AsSpan(rowIds));
             }
         }
         (Items<long> offsets, Items<int> allIds) = ids.ToItems();
         return new WeightedRows(offsets, allIds, weights.ToItems());
 
+        void Add(int label, float vote)
+        {
+            rowIds.Add(label);
+            weights.Append(favour is null ? vote : vote * favour[label]);
+        }
+
         bool IsAsked(int block) => (long)(block + 1) * asked / blocks != (long)block * asked / blocks;
+    }
+
+    /// <summary>What a vote for each label counts: more than 1 for a label of fewer rows than the mean of all.</summary>
+    private static float[] Favour(Dataset train, int labels, float power)
+    {
+        ReadOnlySpan<int> counts = LabelFrequencies.Of(train).Counts;
+        double mean = 0;
+        foreach (int count in counts)
+            mean += (count + 1.0) / labels;
+        var favour = new float[labels];
+        for (int label = 0; label < labels; label++)
+            favour[label] = (float)Math.Pow(mean / (counts[label] + 1), power);
+        return favour;
     }
 }

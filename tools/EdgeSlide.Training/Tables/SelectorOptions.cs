@@ -23,20 +23,14 @@ internal sealed record SelectorOptions
     /// <summary>Bits of each of those tables.</summary>
     public int HiddenBits { get; init; } = 10;
 
-    /// <summary>Levels of a tree of cluster centres over the layer's input whose nodes are buckets; 0 for none.</summary>
-    public int CentroidLevels { get; init; }
+    /// <summary>A tree of cluster centres over the layer's input whose nodes are buckets; null for none.</summary>
+    public TreeShape? Centroids { get; init; }
 
-    /// <summary>Children of each of its nodes.</summary>
-    public int CentroidBranch { get; init; } = 16;
+    /// <summary>A tree over the labels with learned routing whose nodes are buckets; null for none.</summary>
+    public TreeShape? LabelTree { get; init; }
 
-    /// <summary>Nodes that a query follows in each level.</summary>
-    public int CentroidBeam { get; init; } = 4;
-
-    /// <summary>Entries kept per node.</summary>
-    public int CentroidBucketSize { get; init; } = 256;
-
-    /// <summary>The tree is a label tree with learned routing, not one of cluster centres.</summary>
-    public bool LabelTree { get; init; }
+    /// <summary>What a vote of the label tree counts where other sources vote as well.</summary>
+    public float LabelTreeWeight { get; init; } = 3f;
 
     /// <summary>Passes over the training rows by which the nodes of a label tree learn.</summary>
     public int RouterEpochs { get; init; } = 3;
@@ -52,6 +46,12 @@ internal sealed record SelectorOptions
 
     /// <summary>A row's vote for each of its true labels.</summary>
     public float TrueVote { get; init; } = 1f;
+
+    /// <summary>
+    /// A vote for a label counts (rows of a label in the mean / rows of this one)^this: above 0, rare labels take places among the
+    /// candidates that votes alone would leave to frequent ones.
+    /// </summary>
+    public float TailPower { get; init; }
 
     /// <summary>How many of the network's answers a row votes for.</summary>
     public int VoteDepth { get; init; } = 10;
@@ -70,18 +70,41 @@ internal sealed record SelectorOptions
         Require(BucketSize is >= 1 and <= 4096, "the bucket size must be 1 to 4096");
         Require(HiddenTables is >= 0 and <= LayerSelector.MaxTables, $"there can be at most {LayerSelector.MaxTables} hidden tables");
         Require(HiddenBits is >= 1 and <= SimHash.MaxBits, $"a table has 1 to {SimHash.MaxBits} bits");
-        Require(CentroidLevels is >= 0 and <= CentroidTree.MaxLevels, $"a centroid tree has at most {CentroidTree.MaxLevels} levels");
-        Require(CentroidBranch is >= 2 and <= CentroidTree.MaxBranch, $"a centroid tree branches into 2 to {CentroidTree.MaxBranch}");
-        Require(CentroidBeam is >= 1 and <= CentroidTree.MaxBeam, $"a beam is 1 to {CentroidTree.MaxBeam} nodes wide");
-        Require(CentroidTree.NodeCount(CentroidBranch, CentroidLevels) >= 0, $"a centroid tree has at most {CentroidTree.MaxNodes} nodes");
-        Require(CentroidBucketSize is >= 1 and <= 4096, "the bucket size of centroids must be 1 to 4096");
-        Require(FeatureBuckets || HiddenTables > 0 || CentroidLevels > 0, "a selector needs feature buckets, hidden tables or a centroid tree");
+        Centroids?.Validate("centroid tree");
+        LabelTree?.Validate("label tree");
+        Require(LabelTreeWeight is > 0f and <= 1e6f, "the weight of a label tree's votes must be positive");
+        Require(FeatureBuckets || HiddenTables > 0 || Centroids is not null || LabelTree is not null, "a selector needs feature buckets, hidden tables or a tree");
         Require(RouterEpochs is >= 1 and <= 100, "a label tree learns in 1 to 100 passes");
         Require(VoteBlend is null or (>= 0f and <= 1000f), "the vote blend must be 0 to 1000");
         Require(VoteDepth is >= 1 and <= 256, "a row votes for 1 to 256 of the network's answers");
         Require(SoftVote >= 0f, "votes must not be negative");
+        Require(TailPower is >= 0f and <= 2f, "the tail power must be 0 to 2");
         Require(ScoredRows >= 0, "the number of scored rows must not be negative");
         Require(TopVote >= 0f && NextVote >= 0f && TrueVote >= 0f && TopVote + NextVote + TrueVote > 0f, "votes must not be negative, and not all zero");
+    }
+
+    private static void Require(bool condition, string message)
+    {
+        if (!condition)
+            throw new ArgumentException(message);
+    }
+}
+
+/// <summary>The shape of a tree over a layer's input.</summary>
+/// <param name="Levels">Levels below the root.</param>
+/// <param name="Branch">Children of each node.</param>
+/// <param name="Beam">Nodes that a query follows in each level.</param>
+/// <param name="BucketSize">Entries kept per node.</param>
+internal sealed record TreeShape(int Levels, int Branch, int Beam, int BucketSize)
+{
+    /// <param name="what">The tree's name, for messages.</param>
+    public void Validate(string what)
+    {
+        Require(Levels is >= 1 and <= CentroidTree.MaxLevels, $"a {what} has 1 to {CentroidTree.MaxLevels} levels");
+        Require(Branch is >= 2 and <= CentroidTree.MaxBranch, $"a {what} branches into 2 to {CentroidTree.MaxBranch}");
+        Require(Beam is >= 1 and <= CentroidTree.MaxBeam, $"a {what}'s beam is 1 to {CentroidTree.MaxBeam} nodes wide");
+        Require(CentroidTree.NodeCount(Branch, Levels) >= 0, $"a {what} has at most {CentroidTree.MaxNodes} nodes");
+        Require(BucketSize is >= 1 and <= 4096, $"the bucket size of a {what} must be 1 to 4096");
     }
 
     private static void Require(bool condition, string message)

@@ -92,8 +92,8 @@ internal static class TuningJob
         bool sparse = network.Model.Featurizer.Kind != FeaturizerKind.Dense;
         SelectorOptions[] builds =
         [
-            new() { FeatureBuckets = sparse, BucketSize = BuiltBucketSize, CentroidLevels = 3, HiddenTables = sparse ? 0 : 16, HiddenBits = 10, TopVote = 1f, NextVote = 0.2f, TrueVote = 2f },
-            new() { FeatureBuckets = sparse, BucketSize = BuiltBucketSize, CentroidLevels = sparse ? 0 : 2, CentroidBranch = 32, HiddenTables = sparse ? 0 : 32, HiddenBits = 8, TopVote = 2f, NextVote = 0.7f, TrueVote = 1f },
+            new() { FeatureBuckets = sparse, BucketSize = BuiltBucketSize, Centroids = new TreeShape(3, 16, 4, 256), HiddenTables = sparse ? 0 : 16, HiddenBits = 10, TopVote = 1f, NextVote = 0.2f, TrueVote = 2f },
+            new() { FeatureBuckets = sparse, BucketSize = BuiltBucketSize, Centroids = sparse ? null : new TreeShape(2, 32, 4, 256), HiddenTables = sparse ? 0 : 32, HiddenBits = 8, TopVote = 2f, NextVote = 0.7f, TrueVote = 1f },
         ];
         for (int i = 0; i < builds.Length; i++)
         {

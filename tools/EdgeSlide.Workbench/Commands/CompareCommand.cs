@@ -48,6 +48,7 @@ internal static class CompareCommand
     private static readonly Option<float> TopVote = DataOptions.Value("--top-vote", "A training row's vote for the network's first answer.", 1f);
     private static readonly Option<float> NextVote = DataOptions.Value("--next-vote", "A training row's vote for each of its second to tenth.", 0.2f);
     private static readonly Option<float> TrueVote = DataOptions.Value("--true-vote", "A training row's vote for each of its true labels.", 2f);
+    private static readonly Option<float> TailVotes = DataOptions.Value("--tail-votes", "Rare labels' votes count more: a vote counts (mean rows of a label / its rows) to this power.", 0f);
     private static readonly Option<bool> Deciles = new("--deciles") { Description = "Also print P@1 by label frequency." };
     private static readonly Option<bool> Json = new("--json") { Description = "Print JSON instead of text." };
     private static readonly DataOptions Data = new();
@@ -75,7 +76,7 @@ internal static class CompareCommand
             other half. Multiplications count hashing and entries read, relative to evaluating every output neuron.
             """)
         {
-            NetworkFile, Train, Validation, HoldOut, Methods, HideFeatures, Rows, TopVote, NextVote, TrueVote, Deciles, Json,
+            NetworkFile, Train, Validation, HoldOut, Methods, HideFeatures, Rows, TopVote, NextVote, TrueVote, TailVotes, Deciles, Json,
         };
         Data.AddTo(command);
         command.SetLongAction(Run);
@@ -104,7 +105,7 @@ internal static class CompareCommand
         long measuredRows = Math.Min(parsed.GetValue(Rows), heldRows.RowCount) / 2 + 1;
         if (methods.FirstOrDefault(m => Math.Min(m.Budget, heldRows.LabelCount) * measuredRows > Array.MaxLength) is { } large)
             throw new CommandException(ExitCodes.Usage, $"method '{large.Text}': the candidates of {measuredRows:N0} rows are too many for one table; lower --rows or the budget");
-        var votes = new SelectorOptions { TopVote = parsed.GetValue(TopVote), NextVote = parsed.GetValue(NextVote), TrueVote = parsed.GetValue(TrueVote) };
+        var votes = new SelectorOptions { TopVote = parsed.GetValue(TopVote), NextVote = parsed.GetValue(NextVote), TrueVote = parsed.GetValue(TrueVote), TailPower = parsed.GetValue(TailVotes) };
         votes.Validate();
 
         string scratch = Path.GetTempFileName();

@@ -31,12 +31,16 @@ internal static class QuantizeCommand
     private static readonly Option<int> CentroidBranch = DataOptions.Value("--centroid-branch", "Children of each of its nodes.", 16);
     private static readonly Option<int> CentroidBeam = DataOptions.Value("--centroid-beam", "Nodes that a query follows in each level.", 4);
     private static readonly Option<int> CentroidBucketSize = DataOptions.Value("--centroid-bucket-size", "Neurons kept per node.", 256);
-    private static readonly Option<bool> LabelTree = new("--label-tree") { Description = "Make that tree a label tree, whose nodes are trained to be found by queries for the labels below them: for wide layers without features and with nearly uniform labels. Unless told otherwise 2 levels of 64, beam 16, 64 neurons a node." };
+    private static readonly Option<bool> LabelTree = new("--label-tree") { Description = "Add a tree over the labels, whose nodes are trained to be found by queries for the labels below them: for wide layers without features, above all with nearly uniform labels. The network's answers then vote by their softmax." };
+    private static readonly Option<int> LabelBranch = DataOptions.Value("--label-branch", "Children of each of its nodes, in two levels.", 64);
+    private static readonly Option<int> LabelBeam = DataOptions.Value("--label-beam", "Nodes that a query follows in each of them.", 16);
+    private static readonly Option<int> LabelBucketSize = DataOptions.Value("--label-bucket-size", "Neurons kept per node.", 128);
     private static readonly Option<bool> HideFeatures = new("--hide-features") { Description = "Make a model that takes the network's last hidden vector as its dense input, to measure selection without features." };
     private static readonly Option<float?> Blend = new("--vote-blend") { Description = "Add this times log2 of the votes to each logit; by default searched on held-out rows." };
     private static readonly Option<float> TopVote = DataOptions.Value("--top-vote", "A training row's vote for the network's first answer.", 1f);
     private static readonly Option<float> NextVote = DataOptions.Value("--next-vote", "A training row's vote for each of its second to tenth.", 0.2f);
     private static readonly Option<float> TrueVote = DataOptions.Value("--true-vote", "A training row's vote for each of its true labels.", 2f);
+    private static readonly Option<float> TailVotes = DataOptions.Value("--tail-votes", "Rare labels' votes count more: a vote counts (mean rows of a label / its rows) to this power.", 0f);
     private static readonly Option<double> TableShare = DataOptions.Value("--table-share", "The most that the tables may take of the file: the entries that add least to the votes are dropped until they fit. 0 for no limit.", 0.2);
     private static readonly Option<string> Rows = Format("--rows", "How the output layer's weights are stored: int8, int4 (half the bytes) or fp16 (twice the bytes).");
     private static readonly Option<string> InputRows = Format("--input-rows", "How the weights of a first layer with sparse input are stored: int8, int4 or fp16.");
@@ -55,7 +59,7 @@ internal static class QuantizeCommand
             NetworkFile, Train, Validation, HoldOut, Out,
         };
         Data.AddTo(command);
-        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, LabelTree, HideFeatures, Blend, TopVote, NextVote, TrueVote, TableShare, Rows, InputRows, CompareRows, Reorder })
+        foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, LabelTree, LabelBranch, LabelBeam, LabelBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote, TailVotes, TableShare, Rows, InputRows, CompareRows, Reorder })
             command.Options.Add(option);
         command.SetLongAction(Run);
         return command;
@@ -83,20 +87,21 @@ internal static class QuantizeCommand
         bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
         int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);
         bool labelTree = parsed.GetValue(LabelTree);
-        int Tree(Option<int> option, int ofLabels) => labelTree && (parsed.GetResult(option) is null or { Implicit: true }) ? ofLabels : parsed.GetValue(option);
+        // What a dense input can be found by is its hidden vector alone.
+        if (dense && hiddenTables == 0 && centroidLevels == 0 && parsed.GetResult(CentroidLevels) is null or { Implicit: true })
+            centroidLevels = 3;
         var options = new SelectorOptions
         {
-            LabelTree = labelTree,
             SoftVote = labelTree ? TrainingEvidence.SoftVote : 0f,
             VoteDepth = labelTree ? TrainingEvidence.SoftDepth : 10,
             Budget = parsed.GetValue(Budget),
             BucketSize = parsed.GetValue(BucketSize),
             FeatureBuckets = !dense && !parsed.GetValue(NoFeatureBuckets),
             HiddenTables = hiddenTables,
-            CentroidLevels = labelTree ? Tree(CentroidLevels, 2) : dense && hiddenTables == 0 && centroidLevels == 0 ? 3 : centroidLevels,
-            CentroidBranch = Tree(CentroidBranch, 64),
-            CentroidBeam = Tree(CentroidBeam, 16),
-            CentroidBucketSize = Tree(CentroidBucketSize, 64),
+            Centroids = centroidLevels == 0 ? null
+                : new TreeShape(centroidLevels, parsed.GetValue(CentroidBranch), parsed.GetValue(CentroidBeam), parsed.GetValue(CentroidBucketSize)),
+            LabelTree = labelTree ? new TreeShape(2, parsed.GetValue(LabelBranch), parsed.GetValue(LabelBeam), parsed.GetValue(LabelBucketSize)) : null,
+            TailPower = parsed.GetValue(TailVotes),
             HiddenBits = parsed.GetValue(HiddenBits),
             VoteBlend = parsed.GetValue(Blend),
             TopVote = parsed.GetValue(TopVote),
