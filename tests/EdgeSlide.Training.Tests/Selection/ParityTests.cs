@@ -13,7 +13,7 @@ public sealed class ParityTests(SelectionFixture fixture)
     [InlineData("hidden:tables=12,bits=6,entries=16@24", "hidden")]
     [InlineData("tree:levels=2,branch=8,beam=3,entries=40@24", "tree")]
     [InlineData("router:levels=2,branch=8,beam=3,entries=40,filed=3@24", "router")]
-    [InlineData("tree:levels=2,branch=8,beam=3,entries=40+router:levels=2,branch=8,beam=3,entries=40,filed=3,weight=3@24", "trees")]
+    [InlineData("tree:levels=2,branch=8,beam=3,entries=40+router:levels=2,branch=8,beam=3,entries=40,filed=3@24", "trees")]
     [InlineData("features:entries=16+tree:levels=2,branch=8,beam=3,entries=40@24", "both")]
     public void A_method_answers_with_the_devices_labels(string method, string name)
     {

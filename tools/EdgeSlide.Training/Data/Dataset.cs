@@ -66,9 +66,11 @@ public sealed class Dataset : IRowSource
 
     public RowCursor CreateCursor() => new Cursor(this);
 
+    public bool IsInMemory => Storage == RowStorage.Memory;
+
     public void WillNeed(ReadOnlySpan<int> rows)
     {
-        if (Storage == RowStorage.Memory)
+        if (IsInMemory)
             return;
         if (!_readAtRandom)
         {

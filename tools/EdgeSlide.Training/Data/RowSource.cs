@@ -14,10 +14,13 @@ public interface IRowSource
 
     int RowCount { get; }
 
+    /// <summary>False if rows may have to be read from a disk, so that <see cref="WillNeed"/> helps.</summary>
+    bool IsInMemory => true;
+
     /// <summary>The labels of a row, all different; safe for concurrent use.</summary>
     ReadOnlySpan<int> RowLabels(int row);
 
-    /// <summary>Tells that these rows are read soon, so that those on the disk are fetched meanwhile. Returns at once.</summary>
+    /// <summary>Asks the system to fetch those of the rows from the disk that are there, and does not wait for them; see <see cref="ReadAhead"/>.</summary>
     void WillNeed(ReadOnlySpan<int> rows)
     {
     }

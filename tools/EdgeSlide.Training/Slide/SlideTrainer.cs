@@ -22,7 +22,7 @@ internal sealed record SlideResult(Network Network, double Seconds, double Loss,
 /// <summary>Trains a <see cref="SlideNetwork"/>, row by row on several threads, and measures it.</summary>
 internal sealed unsafe class SlideTrainer : IDisposable
 {
-    private const int RowsPerItem = 16;
+    private const int RowsPerItem = 16, Segment = 1000;
 
     private readonly SlideOptions _options;
     private readonly Dataset _data;
@@ -53,6 +53,7 @@ internal sealed unsafe class SlideTrainer : IDisposable
     /// <exception cref="TrainingDivergedException">A row's loss is not a number; names the row.</exception>
     public SlideResult Run(IProgress<SlideProgress>? progress, CancellationToken cancel)
     {
+        using ReadAhead ahead = new(_data, Segment);
         long clock = Stopwatch.GetTimestamp();
         long done = 0, all = (long)_options.Epochs * _order.Length, hashing = Network.Rebuild(_team, _states);
         double gap = _options.RebuildRows, next = gap, loss = 0;
@@ -67,8 +68,8 @@ internal sealed unsafe class SlideTrainer : IDisposable
             for (_from = 0; _from < _order.Length && !cancel.IsCancellationRequested; _from = _to)
             {
                 // Segments are short enough for Ctrl-C and the falling rate, and end where tables are rebuilt.
-                _to = (int)Math.Min(Math.Min(_order.Length, _from + 1000L), hashes ? _from + Math.Max(1, (long)next - done) : long.MaxValue);
-                _data.WillNeed(_order.AsSpan(_to, Math.Min(1000, _order.Length - _to)));
+                _to = (int)Math.Min(Math.Min(_order.Length, _from + (long)Segment), hashes ? _from + Math.Max(1, (long)next - done) : long.MaxValue);
+                ahead.Begin(_order.AsSpan(_to, Math.Min(Segment, _order.Length - _to)));
                 float rate = _options.LearningRate * (float)(1 - (0.95 * done / all));
                 double t = done + 1;
                 if (_options.Optimizer == Optimizer.Adam)

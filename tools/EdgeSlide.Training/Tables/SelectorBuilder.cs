@@ -36,10 +36,7 @@ internal static class SelectorBuilder
         if (options.Centroids is { } centroids)
             sources.Add(CentroidTreeBuilder.Build(network, scorer, train, votes, centroids, options.Seed, cancel));
         if (options.LabelTree is { } labelTree)
-        {
-            ExportedSource tree = LabelTreeBuilder.Build(network, scorer, train, votes, labelTree, options, cancel);
-            sources.Add(tree with { Record = tree.Record with { Weight = sources.Count > 0 ? options.LabelTreeWeight : 1f } });
-        }
+            sources.Add(LabelTreeBuilder.Build(network, scorer, train, votes, labelTree, options, cancel));
         return new ExportedSelector(network.Layers.Count - 1, Math.Min(options.Budget ?? SelectorOptions.DefaultBudget, labels), options.VoteBlend ?? 0f, Pays: true, sources);
     }
 

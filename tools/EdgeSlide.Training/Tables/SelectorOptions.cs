@@ -29,9 +29,6 @@ internal sealed record SelectorOptions
     /// <summary>A tree over the labels with learned routing whose nodes are buckets; null for none.</summary>
     public TreeShape? LabelTree { get; init; }
 
-    /// <summary>What a vote of the label tree counts where other sources vote as well.</summary>
-    public float LabelTreeWeight { get; init; } = 3f;
-
     /// <summary>Passes over the training rows by which the nodes of a label tree learn.</summary>
     public int RouterEpochs { get; init; } = 3;
 
@@ -72,7 +69,6 @@ internal sealed record SelectorOptions
         Require(HiddenBits is >= 1 and <= SimHash.MaxBits, $"a table has 1 to {SimHash.MaxBits} bits");
         Centroids?.Validate("centroid tree");
         LabelTree?.Validate("label tree");
-        Require(LabelTreeWeight is > 0f and <= 1e6f, "the weight of a label tree's votes must be positive");
         Require(FeatureBuckets || HiddenTables > 0 || Centroids is not null || LabelTree is not null, "a selector needs feature buckets, hidden tables or a tree");
         Require(RouterEpochs is >= 1 and <= 100, "a label tree learns in 1 to 100 passes");
         Require(VoteBlend is null or (>= 0f and <= 1000f), "the vote blend must be 0 to 1000");

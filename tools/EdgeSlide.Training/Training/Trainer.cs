@@ -60,6 +60,7 @@ public sealed class Trainer
         using TrainingCore core = new(_options, _data, team);
         using LikelyLabels? tables = _options.Mode == OutputMode.Sampled && _options.TableNegatives > 0
             ? new LikelyLabels(_options, _data, _rows, team) : null;
+        using ReadAhead ahead = new(_data, _options.BatchSize);
         using CoreScorer? scorer = _validation is null ? null : new CoreScorer(core, _options, team);
         RebuildSchedule rebuilds = new(
             _options.TableRebuildSteps > 0 ? _options.TableRebuildSteps : (_batches + 2) / 3, _options.TableRebuildGrowth);
@@ -97,7 +98,9 @@ public sealed class Trainer
                     core.Clock.Mark(TrainingPhase.Tables);
                 }
                 int next = first + rows.Length;
-                _data.WillNeed(order.AsSpan(next, Math.Min(_options.BatchSize, order.Length - next)));
+                core.Clock.Start();
+                ahead.Begin(order.AsSpan(next, Math.Min(_options.BatchSize, order.Length - next)));
+                core.Clock.Mark(TrainingPhase.Load);
                 double loss = core.Step(rows, seed, LearningRate(), tables);
                 Check(loss, core);
                 epochLoss += loss;
