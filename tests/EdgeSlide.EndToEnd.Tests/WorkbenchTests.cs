@@ -95,6 +95,9 @@ public sealed class WorkbenchTests : IDisposable
         string text = Run("negatives colours.esnet train.tsv --batch 32 --rows 64 --negatives 4 --repetitions 3").Output;
         foreach (string expected in new[] { "uniform", "frequency^0.5", "half by LSH", "ideal", "gradient error" })
             Assert.Contains(expected, text, StringComparison.Ordinal);
+        using JsonDocument json = JsonDocument.Parse(Run("negatives colours.esnet train.tsv --batch 32 --rows 64 --negatives 4 --repetitions 3 --json").Output);
+        Assert.Equal(6, json.RootElement.GetArrayLength());
+        Assert.All(json.RootElement.EnumerateArray(), plan => Assert.InRange(plan.GetProperty("cosine").GetDouble(), -1, 1.000001));
     }
 
     [Theory]

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -31,13 +32,25 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
         if (nonNegative)
         {
+            // The usual width by itself, without a loop around so little: 4% of a dense query.
+            if (length == 128)
+            {
+                Vector256<byte> x0 = Vector256.Load((byte*)vector), x1 = Vector256.Load((byte*)vector + 32);
+                Vector256<byte> x2 = Vector256.Load((byte*)vector + 64), x3 = Vector256.Load((byte*)vector + 96);
+                sum0 = Products(x0, row0) + Products(x1, row0 + 32) + (Products(x2, row0 + 64) + Products(x3, row0 + 96));
+                sum1 = Products(x0, row1) + Products(x1, row1 + 32) + (Products(x2, row1 + 64) + Products(x3, row1 + 96));
+                sum2 = Products(x0, row2) + Products(x1, row2 + 32) + (Products(x2, row2 + 64) + Products(x3, row2 + 96));
+                sum3 = Products(x0, row3) + Products(x1, row3 + 32) + (Products(x2, row3 + 64) + Products(x3, row3 + 96));
+                StoreSums(sum0, sum1, sum2, sum3, results);
+                return;
+            }
             for (int i = 0; i < length; i += 32)
             {
                 Vector256<byte> x = Vector256.Load((byte*)vector + i);
-                sum0 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row0 + i)), ones);
-                sum1 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row1 + i)), ones);
-                sum2 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row2 + i)), ones);
-                sum3 += Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row3 + i)), ones);
+                sum0 += Products(x, row0 + i);
+                sum1 += Products(x, row1 + i);
+                sum2 += Products(x, row2 + i);
+                sum3 += Products(x, row3 + i);
             }
             StoreSums(sum0, sum1, sum2, sum3, results);
             return;
@@ -53,6 +66,11 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         }
         StoreSums(sum0, sum1, sum2, sum3, results);
     }
+
+    /// <summary>Sums of four products each, of inputs that are not below zero with a row's weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Products(Vector256<byte> x, sbyte* row) =>
+        Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row)), Vector256.Create((short)1));
 
     public static int Lanes => 8;
 

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Training;
@@ -22,6 +24,7 @@ internal static class NegativesCommand
     private static readonly Option<int> Repetitions = DataOptions.Value("--repetitions", "Active sets drawn per batch and plan.", 20);
     private static readonly Option<int> Seed = DataOptions.Value("--seed", "Seed of every random choice.", 1);
     private static readonly Option<int> Threads = DataOptions.Value("--threads", "Threads; 0 uses all cores.", 0);
+    private static readonly Option<bool> Json = new("--json") { Description = "Print JSON instead of text." };
     private static readonly DataOptions Data = new();
 
     public static Command Create()
@@ -34,7 +37,7 @@ internal static class NegativesCommand
             Gradient error is relative to the norm of the full softmax's gradient, cosine the angle between both.
             """)
         {
-            NetworkFile, Rows, HoldOut, Limit, BatchSize, Draws, Power, Bits, Tables, Repetitions, Seed, Threads,
+            NetworkFile, Rows, HoldOut, Limit, BatchSize, Draws, Power, Bits, Tables, Repetitions, Seed, Threads, Json,
         };
         Data.AddTo(command);
         command.SetLongAction(Run);
@@ -69,7 +72,17 @@ internal static class NegativesCommand
         };
         options.Validate();
         using NegativesComparison comparison = new(options, model.Network, model.Frequencies, rows);
-        NegativesFigures[] figures = comparison.Run(plans, limit, repetitions, cancel);
+        NegativesFigures[] figures = Screen.Stages(stage =>
+        {
+            stage($"drawing {repetitions} active sets a batch and plan");
+            return comparison.Run(plans, limit, repetitions, cancel);
+        });
+        if (parsed.GetValue(Json))
+        {
+            NegativesRow[] measured = [.. plans.Zip(figures, (plan, f) => new NegativesRow(plan.Name, plan.Random, plan.Lsh, f.Labels, f.Bias, f.BiasError, f.PartitionError, f.LogError, f.GradientError, f.Cosine))];
+            System.Console.WriteLine(JsonSerializer.Serialize(measured, NegativesJson.Default.NegativesRowArray));
+            return ExitCodes.Ok;
+        }
         Table table = new Table().Border(TableBorder.Simple).AddColumns("negatives", "labels", "bias", "+-", "Z error", "ln Z error", "gradient error", "cosine");
         for (int i = 0; i < plans.Length; i++)
         {
@@ -81,3 +94,11 @@ internal static class NegativesCommand
         return ExitCodes.Ok;
     }
 }
+
+/// <summary>A plan and its figures, as <see cref="NegativesFigures"/> explains them.</summary>
+internal sealed record NegativesRow(
+    string Negatives, int Random, int Lsh, double Labels, double Bias, double BiasError, double ZError, double LogZError, double GradientError, double Cosine);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSerializable(typeof(NegativesRow[]))]
+internal sealed partial class NegativesJson : JsonSerializerContext;
