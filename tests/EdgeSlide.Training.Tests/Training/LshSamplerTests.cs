@@ -200,28 +200,8 @@ public sealed unsafe class LshSamplerTests : IDisposable
     }
 
     [Fact]
-    public void A_cancelled_run_resumes_bit_for_bit()
-    {
-        Dataset data = Generated.Topics(rows: 300, features: 300, labels: 200);
-        string checkpoint = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
-        TrainerOptions options = Generated.Small with
-        {
-            LshNegatives = 30, Epochs = 4, TableRebuildSteps = 7, CheckpointPath = checkpoint, Resume = true,
-        };
-        try
-        {
-            Network whole = new Trainer(options with { CheckpointPath = null }, data).Run().Network;
-            using CancellationTokenSource source = new();
-            Assert.True(new Trainer(options, data).Run(new CancelAtOnce(source), source.Token).Cancelled);
-            TrainingResult rest = new Trainer(options, data).Run();
-            Assert.False(rest.Cancelled);
-            Assert.Equal(whole.Layers[1].Weights, rest.Network.Layers[1].Weights);
-        }
-        finally
-        {
-            File.Delete(checkpoint);
-        }
-    }
+    public void A_cancelled_run_resumes_bit_for_bit() =>
+        Resumption.AssertBitForBit(Generated.Small with { LshNegatives = 30, Epochs = 4, TableRebuildSteps = 7 }, Generated.Topics(rows: 300, features: 300, labels: 200));
 
     [Fact]
     public void A_checkpoint_with_a_neuron_in_no_bucket_is_refused()
@@ -286,9 +266,4 @@ public sealed unsafe class LshSamplerTests : IDisposable
     }
 
     private static double SumOfSquares(NativeArray<float> rows, int row) => VectorMath.SumOfSquares(rows.Items + (row * Width), Width);
-
-    private sealed class CancelAtOnce(CancellationTokenSource source) : IProgress<TrainingProgress>
-    {
-        public void Report(TrainingProgress value) => source.Cancel();
-    }
 }
