@@ -4,7 +4,7 @@
 #   tools/reproduce.sh NAME [OUTDIR]
 #
 #   NAME     yso-finna-en, wikitext-2, citeulike-t, amazon-book, delicious-983 or mnist-10k
-#   OUTDIR   receives NAME.esnet, NAME.eslide and NAME.json; default artifacts/reproduce
+#   OUTDIR   receives NAME.esnet, NAME.eslide and NAME.json, for wikitext-2 also the tuner's page NAME.html; default artifacts/reproduce
 #
 #   EDGESLIDE_DATA     folder with one folder per data set; default ../shared/data beside the repository
 #   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
@@ -22,7 +22,7 @@ name=$1
 out=${2:-$root/artifacts/reproduce}
 data=${EDGESLIDE_DATA:-$root/../shared/data}/$name
 
-train=() quantize=() read=()
+train=() quantize=() tune=() read=()
 # Where nothing better was found than moments that stand still and uniform negatives (docs/training.md, "Recipes").
 before=(--age-moments false --negative-power 0)
 case $name in
@@ -37,6 +37,7 @@ wikitext-2)
     read=(--format tokens --labels "$data/vocab.txt.gz")
     train=("${before[@]}" --validation "$data/valid.txt.gz" --transform binary --epochs 3 --learning-rate 0.002 --feature-dropout 0 --negatives 2048)
     quantize=(--validation "$data/valid.txt.gz" --bucket-size 16 --top-vote 2 --next-vote 0.7 --true-vote 1)
+    tune=("$data/valid.txt.gz" --max-loss 0.05)
     ;;
 citeulike-t)
     files=(train.xc.txt.gz test.xc.txt.gz)
@@ -79,6 +80,7 @@ binary=${EDGESLIDE_BINARY:-}
 
 workbench train "$train_file" --out "$out/$name.esnet" "${read[@]}" "${train[@]}"
 workbench quantize "$out/$name.esnet" --data "$train_file" --out "$out/$name.eslide" "${read[@]}" "${quantize[@]}"
+[ ${#tune[@]} -eq 0 ] || workbench tune "$out/$name.eslide" "${tune[@]}" --out "$out/$name.eslide" --overwrite --plot "$out/$name.html" "${read[@]}"
 workbench eval "$out/$name.esnet" "$test_file" --model "$out/$name.eslide" --binary "$binary" --json "${read[@]}" > "$out/$name.json.tmp"
 mv "$out/$name.json.tmp" "$out/$name.json"
 cat "$out/$name.json"
