@@ -12,6 +12,9 @@ internal sealed unsafe class FeatureVector : IDisposable
     /// <summary>More features than this in one input are refused: they would overflow the INT32 accumulators' budget.</summary>
     public const int MaxCount = 1 << 16;
 
+    /// <summary>Products and coefficients are read and written in whole vectors.</summary>
+    private const int Slack = 8;
+
     private int _capacity;
 
     public FeatureVector(int capacity = 256) => Grow(capacity);
@@ -23,6 +26,9 @@ internal sealed unsafe class FeatureVector : IDisposable
     public int* Ids { get; private set; }
 
     public float* Values { get; private set; }
+
+    /// <summary>Room for the values times their rows' scales; the sparse input layer fills it.</summary>
+    public float* Products { get; private set; }
 
     /// <summary>Room for the values as INT16 multiples of a common step; the sparse input layer fills it.</summary>
     public short* Coefficients { get; private set; }
@@ -80,7 +86,8 @@ internal sealed unsafe class FeatureVector : IDisposable
             throw new InputException($"more than {MaxCount} features in one input");
         Ids = (int*)NativeMemory.Realloc(Ids, (nuint)capacity * sizeof(int));
         Values = (float*)NativeMemory.Realloc(Values, (nuint)capacity * sizeof(float));
-        Coefficients = (short*)NativeMemory.Realloc(Coefficients, (nuint)capacity * sizeof(short));
+        Products = (float*)NativeMemory.Realloc(Products, (nuint)(capacity + Slack) * sizeof(float));
+        Coefficients = (short*)NativeMemory.Realloc(Coefficients, (nuint)(capacity + Slack) * sizeof(short));
         _capacity = capacity;
     }
 
@@ -88,9 +95,11 @@ internal sealed unsafe class FeatureVector : IDisposable
     {
         NativeMemory.Free(Ids);
         NativeMemory.Free(Values);
+        NativeMemory.Free(Products);
         NativeMemory.Free(Coefficients);
         Ids = null;
         Values = null;
+        Products = null;
         Coefficients = null;
         Count = _capacity = 0;
     }

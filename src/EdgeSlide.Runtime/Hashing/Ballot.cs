@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using EdgeSlide.Features;
 using EdgeSlide.Kernels;
 using EdgeSlide.Model;
@@ -9,17 +10,14 @@ namespace EdgeSlide.Hashing;
 
 /// <summary>
 /// One session's votes on one layer. The opened buckets are first decoded into one list, several entries at a time and without
-/// a branch per bucket; then the list is added up, neuron by neuron, through a hash table with open addressing. The table is as
-/// large as the query needs, so that it stays in the nearest cache however wide the layer is. All memory is native and kept, so
-/// a warm ballot allocates nothing.
+/// a branch per bucket; then the list is added up, neuron by neuron, through a hash table with open addressing that holds neurons
+/// and sums themselves, so that an entry costs a dozen instructions. The table is as large as the query needs, so that it stays in
+/// the nearest cache however wide the layer is. All memory is native and kept, so a warm ballot allocates nothing.
 /// </summary>
 internal sealed unsafe class Ballot : IDisposable
 {
     private const int TreeKeys = CentroidTree.MaxLevels * CentroidTree.MaxBeam;
     private const int MinBits = 9;
-
-    /// <summary>The places that a query names from here on, and those that a larger table names again, are still numbers.</summary>
-    public const uint LastBase = uint.MaxValue - 2 * (uint)ModelFormat.MaxWidth;
 
     /// <summary>Slots per neuron at least, so that few neurons meet in one.</summary>
     private const int Spread = 4;
@@ -34,35 +32,25 @@ internal sealed unsafe class Ballot : IDisposable
     private readonly NativeBuffer<int> _keys;
     private readonly NativeBuffer<float> _keyWeights = new(TreeKeys);
 
-    /// <summary>
-    /// What is less than <see cref="_base"/> is left from earlier queries and counts as empty, so no query clears the slots. What
-    /// is more names a neuron's place in the lists, _base + place.
-    /// </summary>
-    private uint* _slots;
-    private uint _base;
+    /// <summary>All of them are empty between queries: the end of a vote empties those that it filled.</summary>
+    private Slot* _slots;
     private int _slotBits;
     private int _bits = MinBits;
 
-    /// <summary>The neurons with votes, in the order of their first ones, and the votes of each. Votes beyond the last are zero.</summary>
+    /// <summary>The decoded entries of all opened buckets: whom each votes for, with what, and in which slot its neuron is.</summary>
     private uint* _neurons;
-    private float* _tally;
+    private float* _votes;
+    private uint* _places;
     private int* _survivors;
     private int _capacity;
     private int _count;
-
-    /// <summary>The decoded entries of the opened buckets.</summary>
-    private uint* _entryNeurons;
-    private float* _entryVotes;
-    private int _entryCapacity;
 
     /// <summary>A ballot without votes.</summary>
     /// <param name="selector">Whose buckets vote.</param>
     /// <param name="width">Neurons of the layer.</param>
     /// <param name="inputs">Inputs of the layer.</param>
-    /// <param name="firstPlace">What the slots' numbers begin with, so that a test can begin close to their end.</param>
-    public Ballot(LayerSelector selector, int width, int inputs, uint firstPlace = 1)
+    public Ballot(LayerSelector selector, int width, int inputs)
     {
-        _base = firstPlace;
         _selector = selector;
         _width = width;
         _scratch = new NativeBuffer<float>(SimHash.PaddedDimensions(inputs));
@@ -85,7 +73,7 @@ internal sealed unsafe class Ballot : IDisposable
     public long HashBytes { get; private set; }
 
     /// <summary>Bytes of working memory, as far as queries have needed it until now.</summary>
-    public long MemoryBytes => (1L << _slotBits) * sizeof(uint) + _capacity * 12L + _entryCapacity * 8L;
+    public long MemoryBytes => (1L << _slotBits) * sizeof(Slot) + _capacity * 16L;
 
     /// <summary>Begins a query. Votes are left over only if the last one ended in an exception.</summary>
     public void Begin()
@@ -93,7 +81,7 @@ internal sealed unsafe class Ballot : IDisposable
         EntriesRead = BucketsRead = 0;
         HashOperations = HashBytes = 0;
         if (_count > 0)
-            Forget();
+            Clear();
     }
 
     /// <summary>Asks for the places of the features' buckets; called as early as the features are known.</summary>
@@ -138,10 +126,10 @@ internal sealed unsafe class Ballot : IDisposable
             for (int i = 0; i < features.Count; i++)
                 entries += source.Buckets.Length(features.Ids[i]);
             Reserve(entries);
-            uint* neurons = _entryNeurons;
-            float* votes = _entryVotes;
+            uint* neurons = _neurons;
+            float* votes = _votes;
             float scale = source.VoteScale;
-            int at = 0, count = features.Count;
+            int at = _count, count = features.Count;
             for (int i = 0; i < count; i++)
                 at = Open(in source.Buckets, features.Ids[i], MathF.Abs(features.Values[i]), scale, neurons, votes, at);
             Cast(count, at);
@@ -167,9 +155,9 @@ internal sealed unsafe class Ballot : IDisposable
             for (int t = 0; t < tables; t++)
                 entries += source.Buckets.Length(_keys.Pointer[t]);
             Reserve(entries);
-            int at = 0;
+            int at = _count;
             for (int t = 0; t < tables; t++)
-                at = Open(in source.Buckets, _keys.Pointer[t], 1f, source.VoteScale, _entryNeurons, _entryVotes, at);
+                at = Open(in source.Buckets, _keys.Pointer[t], 1f, source.VoteScale, _neurons, _votes, at);
             Cast(tables, at);
         }
     }
@@ -193,9 +181,9 @@ internal sealed unsafe class Ballot : IDisposable
             for (int i = 0; i < count; i++)
                 entries += source.Buckets.Length(_keys.Pointer[i]);
             Reserve(entries);
-            int at = 0;
+            int at = _count;
             for (int i = 0; i < count; i++)
-                at = Open(in source.Buckets, _keys.Pointer[i], _keyWeights.Pointer[i], source.VoteScale, _entryNeurons, _entryVotes, at);
+                at = Open(in source.Buckets, _keys.Pointer[i], _keyWeights.Pointer[i], source.VoteScale, _neurons, _votes, at);
             Cast(count, at);
         }
     }
@@ -209,34 +197,56 @@ internal sealed unsafe class Ballot : IDisposable
     /// <param name="votes">As much room.</param>
     public int Count(int budget, int* ids, float* votes)
     {
-        int count = _count;
+        int count = Collect();
         // Positive floats order like their bits read as integers.
-        int* tally = (int*)_tally;
-        int threshold = count > budget ? TopVotes.Threshold(tally, count, budget, _survivors) : 0;
-        int elected = TopVotes.Above(tally, _neurons, count, threshold, (int*)votes, (uint*)ids);
+        int* sums = (int*)_votes;
+        int threshold = count > budget ? TopVotes.Threshold(sums, count, budget, _survivors) : 0;
+        int elected = TopVotes.Above(sums, _neurons, count, threshold, (int*)votes, (uint*)ids);
         if (elected < budget && elected < count)
             elected = BreakTies(threshold, count, elected, budget, ids, votes);
-        Forget();
         return elected;
+    }
+
+    /// <summary>Turns the list of entries into one of neurons with their sums, in the order of their first entries, and empties the slots.</summary>
+    private int Collect()
+    {
+        Slot* slots = _slots;
+        uint* neurons = _neurons, places = _places;
+        int* sums = (int*)_votes;
+        int count = _count, listed = 0;
+        for (int i = 0; i < count; i++)
+        {
+            // Whoever comes again finds nothing left, and whoever has nothing is overwritten by the next: no branch to mispredict.
+            Slot* slot = slots + places[i];
+            uint neuron = slot->Neuron;
+            int sum = BitConverter.SingleToInt32Bits(slot->Votes);
+            *(ulong*)slot = Slot.Empty;
+            neurons[listed] = neuron;
+            sums[listed] = sum;
+            listed += (int)((uint)-sum >> 31);
+        }
+        _count = 0;
+        _bits = Math.Min(MinBits, _slotBits);
+        return listed;
     }
 
     /// <summary>Fills the rest of the budget with the lowest ids among those whose votes equal the threshold.</summary>
     private int BreakTies(int threshold, int count, int elected, int budget, int* ids, float* votes)
     {
         // Ids turned round, so that the lowest are the largest and the same bisection finds them.
-        int* tally = (int*)_tally;
+        int* sums = (int*)_votes;
         int tied = 0;
         for (int i = 0; i < count; i++)
         {
-            if (tally[i] == threshold)
-                tally[tied++] = ModelFormat.MaxWidth - (int)_neurons[i];
+            if (sums[i] == threshold)
+                sums[tied++] = ModelFormat.MaxWidth - (int)_neurons[i];
         }
-        int limit = elected + tied > budget ? TopVotes.Threshold(tally, tied, budget - elected, _survivors) : 0;
+        int limit = elected + tied > budget ? TopVotes.Threshold(sums, tied, budget - elected, _survivors) : 0;
         for (int i = 0; i < tied; i++)
         {
-            if (tally[i] <= limit)
+            if (sums[i] <= limit)
                 continue;
-            ids[elected] = ModelFormat.MaxWidth - tally[i];
+            ids[elected] = ModelFormat.MaxWidth - sums[i];
             votes[elected++] = BitConverter.Int32BitsToSingle(threshold);
         }
         return elected;
@@ -277,141 +287,133 @@ internal sealed unsafe class Ballot : IDisposable
         return end;
     }
 
-    /// <summary>Adds up the votes in the list, in its order.</summary>
-    private void Cast(int buckets, int entries)
+    /// <summary>Adds the votes of the list's entries from the last count on, in their order.</summary>
+    private void Cast(int buckets, int end)
     {
         BucketsRead += buckets;
-        EntriesRead += entries;
-        uint* slots = _slots, neurons = _neurons, next = _entryNeurons;
-        float* tally = _tally, votes = _entryVotes;
-        uint scatter = _scatter, mask = (1u << _bits) - 1, first = _base, count = (uint)_count;
-        int shift = 32 - _bits;
-        for (uint* end = next + entries; next < end; next++, votes++)
+        EntriesRead += end - _count;
+        Add(_count, end);
+        _count = end;
+    }
+
+    private void Add(int from, int end)
+    {
+        uint* neurons = _neurons, places = _places;
+        float* votes = _votes;
+        Slot* slots = _slots;
+        ScatterOver(neurons, places, from, end);
+        for (int i = from; i < end; i++)
         {
-            float vote = *votes;
-            if (!(vote > 0f))
-                continue;
-            uint neuron = *next;
-            // A newcomer is listed last before it is looked for: then its empty slot and a known neuron's own look the same, and the
-            // only branch is for strangers. The rest is arithmetic, for the compiler makes branches of choices in a loop.
-            neurons[count] = neuron;
-            uint at = (neuron * scatter) >> shift, slot = slots[at], newcomer = Below(slot, first), place = Choose(newcomer, count, slot - first);
-            while (neurons[place] != neuron)
-            {
-                at = (at + 1) & mask;
-                slot = slots[at];
-                newcomer = Below(slot, first);
-                place = Choose(newcomer, count, slot - first);
-            }
-            slots[at] = first + place;
-            tally[place] += vote;
-            count += newcomer;
+            uint neuron = neurons[i];
+            Slot* slot = slots + places[i];
+            // Positive only for another neuron: an empty slot's highest bit is set, and no neuron's is.
+            if ((int)(slot->Neuron ^ neuron) > 0)
+                slot = slots + (places[i] = Next(places[i], neuron));
+            slot->Neuron = neuron;
+            slot->Votes += votes[i];
         }
-        _count = (int)count;
+    }
+
+    /// <summary>Writes each entry's first slot.</summary>
+    private void ScatterOver(uint* neurons, uint* places, int from, int end)
+    {
+        int shift = 32 - _bits, i = from;
+        if (Vector256.IsHardwareAccelerated)
+        {
+            Vector256<uint> scatter = Vector256.Create(_scatter);
+            for (; i < end; i += 8)
+                ((Vector256.Load(neurons + i) * scatter) >> shift).Store(places + i);
+        }
+        Vector128<uint> scatter128 = Vector128.Create(_scatter);
+        for (; i < end; i += 4)
+            ((Vector128.Load(neurons + i) * scatter128) >> shift).Store(places + i);
+    }
+
+    /// <summary>The slot of a neuron that finds another one in its first.</summary>
+    private uint Next(uint at, uint neuron)
+    {
+        uint mask = (1u << _bits) - 1;
+        do
+            at = (at + 1) & mask;
+        while ((int)(_slots[at].Neuron ^ neuron) > 0);
+        return at;
     }
 
     /// <summary>All bits if there are any entries, else none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint Any(int length) => (uint)(-length >> 31);
 
-    /// <summary>1 if <paramref name="a"/> is less than <paramref name="b"/>, else 0.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Below(uint a, uint b) => (uint)(((ulong)a - b) >> 63);
-
-    /// <summary><paramref name="yes"/> if the condition is 1, <paramref name="no"/> if it is 0.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Choose(uint condition, uint yes, uint no) => no ^ ((yes ^ no) & (0u - condition));
-
     /// <summary>Makes room for that many more entries; called before their buckets are opened.</summary>
     private void Reserve(long entries)
     {
-        int neurons = (int)Math.Min(_count + entries, _width);
-        int bits = Math.Max(MinBits, BitOperations.Log2((uint)neurons * Spread) + 1);
-        if (neurons > _capacity)
-            GrowLists(Math.Max(1024, (int)BitOperations.RoundUpToPowerOf2((uint)neurons)));
-        if (entries > _entryCapacity)
-            GrowEntries(Math.Max(1024, (int)BitOperations.RoundUpToPowerOf2((uint)entries)));
+        long all = _count + entries;
+        if (all > _capacity)
+            Grow(Math.Max(1024, (int)BitOperations.RoundUpToPowerOf2((uint)all)));
+        int bits = Math.Max(MinBits, BitOperations.Log2((uint)Math.Min(all, _width) * Spread) + 1);
         if (bits <= _bits && _slotBits > 0)
             return;
         if (bits > _slotBits)
-            AllocateSlots(bits);
-        _bits = bits;
-        if (_count > 0)
-            ListAgain();
-    }
-
-    /// <summary>Enters this query's neurons in a table of another size.</summary>
-    private void ListAgain()
-    {
-        Renew(_count);
-        uint mask = (1u << _bits) - 1;
-        for (int i = 0; i < _count; i++)
         {
-            uint at = (_neurons[i] * _scatter) >> (32 - _bits);
-            while (_slots[at] >= _base)
-                at = (at + 1) & mask;
-            _slots[at] = _base + (uint)i;
+            Allocate(bits);
         }
+        else
+        {
+            for (int i = 0; i < _count; i++)
+                *(ulong*)(_slots + _places[i]) = Slot.Empty;
+        }
+        _bits = bits;
+        Add(0, _count);
     }
 
-    private void Forget()
+    /// <summary>Forgets the votes of a query that ended early.</summary>
+    private void Clear()
     {
-        new Span<float>(_tally, _count).Clear();
-        Renew(_count);
+        new Span<ulong>(_slots, 1 << _slotBits).Fill(Slot.Empty);
         _count = 0;
         _bits = Math.Min(MinBits, _slotBits);
     }
 
-    /// <summary>Makes all slots count as empty, after up to <paramref name="used"/> places were named in them.</summary>
-    private void Renew(int used)
-    {
-        _base += (uint)used;
-        if (_base > LastBase)
-        {
-            NativeMemory.Clear(_slots, (nuint)sizeof(uint) << _slotBits);
-            _base = 1;
-        }
-    }
-
-    private void AllocateSlots(int bits)
+    private void Allocate(int bits)
     {
         NativeMemory.AlignedFree(_slots);
         _slots = null;
-        nuint bytes = (nuint)sizeof(uint) << bits;
-        _slots = (uint*)NativeMemory.AlignedAlloc(bytes, 64);
-        NativeMemory.Clear(_slots, bytes);
+        _slots = (Slot*)NativeMemory.AlignedAlloc((nuint)sizeof(Slot) << bits, 64);
+        new Span<ulong>(_slots, 1 << bits).Fill(Slot.Empty);
         _slotBits = bits;
     }
 
-    private void GrowLists(int capacity)
+    private void Grow(int capacity)
     {
-        // Votes are listed one beyond the last, and counted and copied in whole vectors.
-        int padded = capacity + TopVotes.Slack;
-        _neurons = (uint*)NativeMemory.Realloc(_neurons, (nuint)padded * sizeof(uint));
-        _tally = (float*)NativeMemory.Realloc(_tally, (nuint)padded * sizeof(float));
-        _survivors = (int*)NativeMemory.Realloc(_survivors, (nuint)padded * sizeof(int));
-        new Span<float>(_tally + _count, padded - _count).Clear();
+        // Entries are decoded, and sums counted and copied, in whole vectors.
+        nuint bytes = (nuint)(capacity + Math.Max(BucketTable.Block, TopVotes.Slack)) * sizeof(uint);
+        _neurons = (uint*)NativeMemory.Realloc(_neurons, bytes);
+        _votes = (float*)NativeMemory.Realloc(_votes, bytes);
+        _places = (uint*)NativeMemory.Realloc(_places, bytes);
+        _survivors = (int*)NativeMemory.Realloc(_survivors, bytes);
         _capacity = capacity;
-    }
-
-    private void GrowEntries(int capacity)
-    {
-        int padded = capacity + BucketTable.Block;
-        _entryNeurons = (uint*)NativeMemory.Realloc(_entryNeurons, (nuint)padded * sizeof(uint));
-        _entryVotes = (float*)NativeMemory.Realloc(_entryVotes, (nuint)padded * sizeof(float));
-        _entryCapacity = capacity;
     }
 
     private void Free()
     {
         NativeMemory.AlignedFree(_slots);
         NativeMemory.Free(_neurons);
-        NativeMemory.Free(_tally);
+        NativeMemory.Free(_votes);
+        NativeMemory.Free(_places);
         NativeMemory.Free(_survivors);
-        NativeMemory.Free(_entryNeurons);
-        NativeMemory.Free(_entryVotes);
-        _slots = _neurons = _entryNeurons = null;
-        _tally = _entryVotes = null;
+        _slots = null;
+        _neurons = _places = null;
+        _votes = null;
         _survivors = null;
+    }
+
+    /// <summary>A neuron and the sum of its votes.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Slot
+    {
+        public uint Neuron;
+        public float Votes;
+
+        /// <summary>No neuron and no votes, to be written in one piece (models are for little-endian machines only).</summary>
+        public const ulong Empty = uint.MaxValue;
     }
 }

@@ -32,7 +32,10 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
     /// <summary>Entries that <see cref="DecodeBlock"/> takes at a time.</summary>
     public const int Block = 8;
 
-    /// <summary>Writes a block of entries' neurons and votes, each weight * (scale * (b / 255)^2): the same bits as one by one.</summary>
+    /// <summary>
+    /// Writes a block of entries' neurons and votes, each weight * (scale * (b / 255)^2): the same bits as one by one. What is
+    /// no number (infinity times 0) is no vote.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void DecodeBlock(uint* entries, float weight, float scale, uint* neurons, float* votes)
     {
@@ -41,7 +44,8 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
             Vector256<uint> block = Vector256.Load(entries);
             (block >> VoteBits).Store(neurons);
             Vector256<float> root = Vector256.ConvertToSingle((block & Vector256.Create((1u << VoteBits) - 1)).AsInt32());
-            (Vector256.Create(weight) * (Vector256.Create(scale) * (root * root / Vector256.Create(65025f)))).Store(votes);
+            Vector256<float> vote = Vector256.Create(weight) * (Vector256.Create(scale) * (root * root / Vector256.Create(65025f)));
+            (vote & Vector256.GreaterThan(vote, Vector256<float>.Zero)).Store(votes);
             return;
         }
         for (int i = 0; i < Block; i += 4)
@@ -49,7 +53,8 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
             Vector128<uint> block = Vector128.Load(entries + i);
             (block >> VoteBits).Store(neurons + i);
             Vector128<float> root = Vector128.ConvertToSingle((block & Vector128.Create((1u << VoteBits) - 1)).AsInt32());
-            (Vector128.Create(weight) * (Vector128.Create(scale) * (root * root / Vector128.Create(65025f)))).Store(votes + i);
+            Vector128<float> vote = Vector128.Create(weight) * (Vector128.Create(scale) * (root * root / Vector128.Create(65025f)));
+            (vote & Vector128.GreaterThan(vote, Vector128<float>.Zero)).Store(votes + i);
         }
     }
 
@@ -63,7 +68,8 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
         {
             int root = (int)(entry[i] & ((1u << VoteBits) - 1));
             neurons[i] = entry[i] >> VoteBits;
-            votes[i] = weight * (scale * (root * root / 65025f));
+            float vote = weight * (scale * (root * root / 65025f));
+            votes[i] = vote > 0f ? vote : 0f;
         }
     }
 

@@ -34,7 +34,7 @@ internal static unsafe class TopVotes
         int low, high;
         if (wanted <= Lanes && count >= 2 * Lanes && Vector256.IsHardwareAccelerated)
         {
-            (low, high) = LaneMaxima(items, count);
+            (low, high) = LaneMaxima(items, count, wanted);
             count = Above(items, null, count, low - 1, scratch, null);
             if (count == wanted)
                 return low - 1;
@@ -90,10 +90,10 @@ internal static unsafe class TopVotes
     }
 
     /// <summary>
-    /// The largest item, and the least among the largest of 32 groups: since each group has an item that large, so have at
-    /// least 32 items, and what is smaller cannot be among the 32 largest.
+    /// The largest item, and the least among the largest of 8, 16 or 32 groups, at least as many as are wanted: since each group
+    /// has an item that large, what is smaller cannot be among the wanted. Larger groups leave fewer items for the bisection.
     /// </summary>
-    private static (int Low, int High) LaneMaxima(int* items, int count)
+    private static (int Low, int High) LaneMaxima(int* items, int count, int wanted)
     {
         Vector256<int> a = Vector256.Load(items), b = Vector256.Load(items + 8), c = Vector256.Load(items + 16), d = Vector256.Load(items + 24);
         int i = Lanes;
@@ -104,7 +104,13 @@ internal static unsafe class TopVotes
             c = Vector256.Max(c, Vector256.Load(items + i + 16));
             d = Vector256.Max(d, Vector256.Load(items + i + 24));
         }
-        Vector256<int> largest = Vector256.Max(Vector256.Max(a, b), Vector256.Max(c, d)), least = Vector256.Min(Vector256.Min(a, b), Vector256.Min(c, d));
+        Vector256<int> left = Vector256.Max(a, b), right = Vector256.Max(c, d), largest = Vector256.Max(left, right);
+        Vector256<int> least = wanted switch
+        {
+            <= 8 => largest,
+            <= 16 => Vector256.Min(left, right),
+            _ => Vector256.Min(Vector256.Min(a, b), Vector256.Min(c, d)),
+        };
         int low = int.MaxValue, high = 0;
         for (int lane = 0; lane < 8; lane++)
         {

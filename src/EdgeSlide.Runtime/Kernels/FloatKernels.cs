@@ -33,15 +33,23 @@ internal static unsafe class FloatKernels
             x[j] = 1f / (1f + StableMath.Exp(-x[j]));
     }
 
+    /// <summary>max |x[j]|, for any length; what is no number counts for nothing.</summary>
     public static float MaxMagnitude(float* x, int length)
     {
         Vector128<float> max = Vector128<float>.Zero;
-        for (int j = 0; j < length; j += 4)
+        int j = 0;
+        for (; j + 4 <= length; j += 4)
         {
             Vector128<float> magnitude = Vector128.Abs(Vector128.Load(x + j));
             max = Vector128.ConditionalSelect(Vector128.GreaterThan(magnitude, max), magnitude, max);
         }
-        return MathF.Max(MathF.Max(max.GetElement(0), max.GetElement(1)), MathF.Max(max.GetElement(2), max.GetElement(3)));
+        float largest = MathF.Max(MathF.Max(max.GetElement(0), max.GetElement(1)), MathF.Max(max.GetElement(2), max.GetElement(3)));
+        for (; j < length; j++)
+        {
+            float magnitude = MathF.Abs(x[j]);
+            largest = magnitude > largest ? magnitude : largest;
+        }
+        return largest;
     }
 
     /// <summary>
@@ -69,6 +77,22 @@ internal static unsafe class FloatKernels
             Vector128.Narrow(Vector128.Narrow(q0, q1), Vector128.Narrow(q2, q3)).Store(quantized + j);
         }
         return max / 127f;
+    }
+
+    /// <summary>
+    /// q[j] = round-half-even(x[j] * factor), for any length and products within INT16; what is no number becomes 0. Room for up to
+    /// seven more is read and written.
+    /// </summary>
+    public static void QuantizeToInt16(float* x, float factor, short* quantized, int length)
+    {
+        Vector128<float> scale = Vector128.Create(factor), magic = Vector128.Create(12582912f);
+        for (int j = 0; j < length; j += 8)
+        {
+            Vector128<float> low = Vector128.Load(x + j) * scale, high = Vector128.Load(x + j + 4) * scale;
+            Vector128<int> q0 = ((low & Vector128.Equals(low, low)) + magic).AsInt32() - magic.AsInt32();
+            Vector128<int> q1 = ((high & Vector128.Equals(high, high)) + magic).AsInt32() - magic.AsInt32();
+            Vector128.Narrow(q0, q1).Store(quantized + j);
+        }
     }
 
     /// <summary>y[j] = x[j] + factor * log2(votes[j]) for positive votes, for any length: as <see cref="StableMath.Log2"/>, four at a time.</summary>

@@ -58,11 +58,11 @@ internal sealed unsafe class SparseInputLayer
             AddHalfRows(features, y);
             return;
         }
-        // Magnitudes order like their bits, whose comparison waits for less.
-        int bits = 0;
+        float* products = features.Products, values = features.Values, scales = _scales.Pointer;
+        int* ids = features.Ids;
         for (int i = 0; i < count; i++)
-            bits = Math.Max(bits, BitConverter.SingleToInt32Bits(MathF.Abs(features.Values[i] * _scales.Pointer[features.Ids[i]])));
-        float max = BitConverter.Int32BitsToSingle(bits);
+            products[i] = values[i] * scales[ids[i]];
+        float max = FloatKernels.MaxMagnitude(products, count);
         if (!(max > 1e-30f))
         {
             _bias.Span.CopyTo(new Span<float>(y, Outputs));
@@ -70,9 +70,7 @@ internal sealed unsafe class SparseInputLayer
         }
         // With this limit the largest possible sum, count * limit * 127, stays within INT32.
         int limit = Math.Min(short.MaxValue, int.MaxValue / 127 / Math.Max(count, 1));
-        float inverse = limit / max;
-        for (int i = 0; i < count; i++)
-            features.Coefficients[i] = (short)(int)MathF.Round(features.Values[i] * _scales.Pointer[features.Ids[i]] * inverse);
+        FloatKernels.QuantizeToInt16(products, limit / max, features.Coefficients, count);
         if (Format == WeightFormat.Int4)
             TKernel.WeightedSumInt4(_rows, _rowBytes, features.Ids, features.Coefficients, count, sums, _stride);
         else
