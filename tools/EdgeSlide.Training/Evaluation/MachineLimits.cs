@@ -9,7 +9,7 @@ namespace EdgeSlide.Training.Evaluation;
 /// <summary>One working-set size: how fast memory of that size is read on one thread.</summary>
 /// <param name="Bytes">The working set.</param>
 /// <param name="SequentialGigabytes">Read in order from four places at once, per second.</param>
-/// <param name="PrefetchedNanoseconds">A random cache line among many that are asked for before the first is used.</param>
+/// <param name="PrefetchedNanoseconds">A random cache line among many that are asked for ahead of their use.</param>
 /// <param name="DependentNanoseconds">A random cache line whose address comes from the one before.</param>
 internal sealed record MemoryLimit(long Bytes, double SequentialGigabytes, double PrefetchedNanoseconds, double DependentNanoseconds);
 
@@ -18,8 +18,11 @@ internal static unsafe class MachineLimits
 {
     private const int Line = 64;
 
-    /// <summary>Lines asked for together, about as many as a query of 75 features needs.</summary>
-    private const int Together = 300;
+    /// <summary>Lines of one timing: enough for the page tables of the largest working set to be in a cache, as they are once a model has answered for a while.</summary>
+    private const int Lines = 1 << 17;
+
+    /// <summary>How far ahead of its use a line is asked for.</summary>
+    private const int Ahead = 32;
 
     public static MemoryLimit Memory(long bytes)
     {
@@ -38,9 +41,12 @@ internal static unsafe class MachineLimits
         for (int i = 0; i < lines; i++)
             buffer.Pointer[(long)i * (Line / sizeof(long))] = next[i];
 
+        var wanted = new int[Lines + Ahead];
+        for (int i = 0; i < wanted.Length; i++)
+            wanted[i] = random.Below(lines);
         long place = 0;
-        return new MemoryLimit(bytes, bytes / Best(() => Sequential(buffer)), Best(() => Prefetched(buffer, lines, random)) / Together,
-            Best(() => place = Dependent(buffer, place)) / Together);
+        return new MemoryLimit(bytes, bytes / Best(() => Sequential(buffer)), Best(() => Prefetched(buffer, wanted)) / Lines,
+            Best(() => place = Dependent(buffer, place)) / Lines);
     }
 
     /// <summary>INT8 multiplications with addition per nanosecond, rows and vector in the nearest cache.</summary>
@@ -87,23 +93,22 @@ internal static unsafe class MachineLimits
         return Vector256.Sum(a + b + (c + d) + (e + f + (g + h)));
     }
 
-    private static long Prefetched(NativeBuffer<long> buffer, int lines, Xoshiro256 random)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static long Prefetched(NativeBuffer<long> buffer, int[] wanted)
     {
-        int* wanted = stackalloc int[Together];
-        for (int i = 0; i < Together; i++)
-        {
-            wanted[i] = random.Below(lines);
-            Prefetch.Line(buffer.Pointer + (long)wanted[i] * (Line / sizeof(long)));
-        }
         long sum = 0;
-        for (int i = 0; i < Together; i++)
+        for (int i = 0; i < Lines; i++)
+        {
+            Prefetch.Line(buffer.Pointer + (long)wanted[i + Ahead] * (Line / sizeof(long)));
             sum += buffer.Pointer[(long)wanted[i] * (Line / sizeof(long))];
+        }
         return sum;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static long Dependent(NativeBuffer<long> buffer, long place)
     {
-        for (int i = 0; i < Together; i++)
+        for (int i = 0; i < Lines; i++)
             place = buffer.Pointer[place * (Line / sizeof(long))];
         return place;
     }
