@@ -39,7 +39,7 @@ public sealed class CalibrationProcessTests(CalibrationProcessTests.ModelFixture
     [InlineData("part.eslide --budget 9", 2, "part.eslide: was calibrated for a budget of 8, not 9")]
     [InlineData("part.eslide --bucket-size 9", 2, "part.eslide: was calibrated for a bucket size of 16, not 9")]
     [InlineData("part.eslide --hidden-tables 4 --hidden-bits 6", 2, "part.eslide: was calibrated for candidates from Features, not from Features and SimHash")]
-    [InlineData("part.eslide --validation held.tsv", 2, "--calibration-from is for networks without held-out rows")]
+    [InlineData("part.eslide --validation test.tsv", 2, "--calibration-from is for networks without held-out rows")]
     [InlineData("part.eslide --hold-out 0.1", 2, "--calibration-from is for networks without held-out rows")]
     public void Bad_input_gets_one_line_and_its_exit_code(string arguments, int exitCode, string message)
     {
@@ -63,14 +63,13 @@ public sealed class CalibrationProcessTests(CalibrationProcessTests.ModelFixture
             Shell.Write("all.tsv", Colours.Rows(6000, 1, 150, wrong: 0.3));
             Shell.Write("test.tsv", Colours.Rows(2000, 2, 150, wrong: 0.3));
             Shell.Write("few.tsv", Colours.Rows(1000, 3));
-            const string Train = "--hold-out 0 --epochs 6 --min-count 1 --learning-rate 0.02 --batch 64 --hidden 32";
+            const string Train = "--epochs 6 --min-count 1 --learning-rate 0.02 --batch 64 --hidden 32";
             foreach (string command in new[]
             {
-                "data split all.tsv part.tsv held.tsv",
-                $"train all.tsv --out all.esnet {Train}",
-                $"train part.tsv --out part.esnet {Train}",
+                $"train all.tsv --out all.esnet --hold-out 0 {Train}",
+                $"train all.tsv --out part.esnet --hold-out 0.1 --keep last {Train}",
                 "train few.tsv --out few.esnet --epochs 1 --min-count 1",
-                $"quantize part.esnet --data part.tsv --validation held.tsv {Quantize} --out part.eslide",
+                $"quantize part.esnet --data all.tsv --hold-out 0.1 {Quantize} --out part.eslide",
                 $"quantize all.esnet --data all.tsv --hold-out 0 {Quantize} --out raw.eslide",
                 $"quantize few.esnet --data few.tsv {Quantize} --out few.eslide",
             })
