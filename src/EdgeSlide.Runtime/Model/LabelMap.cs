@@ -24,6 +24,9 @@ internal sealed unsafe class LabelMap
         return new LabelMap(map);
     }
 
+    /// <summary>[neurons] the label that each stands for.</summary>
+    public int[] Labels() => Array.ConvertAll(_labels.Span.ToArray(), label => (int)label);
+
     /// <summary>[labels] the neuron that stands for each label.</summary>
     public int[] Neurons()
     {

@@ -38,6 +38,18 @@ public sealed class TrainerTests : IDisposable
     }
 
     [Fact]
+    public void The_last_epoch_is_kept_where_that_is_wanted_whatever_the_held_out_rows_say()
+    {
+        Dataset data = Generated.Topics(rows: 300, features: 100, labels: 50, seed: 1);
+        Dataset held = Generated.Topics(rows: 100, features: 100, labels: 50, seed: 2);
+        TrainerOptions options = Generated.Small with { Epochs = 12, LearningRate = 0.05f };
+        Assert.NotEqual(12, new Trainer(options, data, held).Run().BestEpoch);
+        TrainingResult last = new Trainer(options with { KeepLast = true }, data, held).Run();
+        Assert.Equal((12, 12), (last.BestEpoch, last.History.Count));
+        AssertEqual(new Trainer(options, data).Run().Network, last.Network);
+    }
+
+    [Fact]
     public void The_same_seed_gives_the_same_network_and_another_seed_does_not()
     {
         Dataset data = Generated.Topics(rows: 300, features: 100, labels: 50);

@@ -8,11 +8,14 @@ using EdgeSlide.Training.Evaluation;
 
 namespace EdgeSlide.Training.Calibration;
 
-/// <summary>What goes into the CALI section, and how good it was on the rows it was fitted to.</summary>
+/// <summary>What goes into the CALI section.</summary>
+internal record StoredCalibration(CalibrationHeader Header, int[] Neurons, float[] LogWeights);
+
+/// <summary>A calibration, and how good it was on the rows it was fitted to.</summary>
 /// <param name="LogPartitionError">Mean |ln of the estimated softmax sum - ln of the full one|, of the network's own logits.</param>
 /// <param name="LogPartitionErrorWithout">The same if the sum over the candidates alone is taken for the whole.</param>
 internal sealed record FittedCalibration(CalibrationHeader Header, int[] Neurons, float[] LogWeights,
-    double LogPartitionError, double LogPartitionErrorWithout, double EceDense, double EceLsh);
+    double LogPartitionError, double LogPartitionErrorWithout, double EceDense, double EceLsh) : StoredCalibration(Header, Neurons, LogWeights);
 
 /// <summary>
 /// Fits the calibration of an output layer on held-out rows. The sample of neurons is drawn by systematic Poisson sampling:

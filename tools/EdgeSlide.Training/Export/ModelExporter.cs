@@ -100,7 +100,7 @@ internal sealed class QuantizedNetwork
 internal static class ModelExporter
 {
     public static void Write(string path, QuantizedNetwork network, Featurizer featurizer, IReadOnlyList<ExportedSelector> selectors,
-        IReadOnlyList<string>? labelNames, byte[] provenanceJson, FittedCalibration? calibration = null)
+        IReadOnlyList<string>? labelNames, byte[] provenanceJson, StoredCalibration? calibration = null)
     {
         var sections = new List<SectionContent> { new(SectionKind.Provenance, 0, 0, provenanceJson) };
         IReadOnlyList<NetworkLayer> layers = network.Source.Layers;
@@ -155,7 +155,7 @@ internal static class ModelExporter
         ModelWriter.Write(path, sections);
     }
 
-    public static SectionContent CalibrationSection(int layer, FittedCalibration calibration)
+    public static SectionContent CalibrationSection(int layer, StoredCalibration calibration)
     {
         CalibrationHeader header = calibration.Header;
         return new SectionContent(SectionKind.Calibration, layer, 0,

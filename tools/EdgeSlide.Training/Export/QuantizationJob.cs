@@ -33,7 +33,7 @@ internal sealed record ReorderReport(PlacesTouched Before, PlacesTouched After);
 /// <param name="Pays">Whether auto mode uses hashing.</param>
 internal sealed record QuantizationReport(
     IReadOnlyList<QuantizationError> Layers, Accuracy? Fp32Dense, Accuracy? Int8Dense, Accuracy? Int8Lsh,
-    int Budget, float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, TableReport Tables, FittedCalibration? Calibration = null)
+    int Budget, float VoteBlend, bool Pays, double LshNanoseconds, double DenseNanoseconds, long ModelBytes, TableReport Tables, StoredCalibration? Calibration = null)
 {
     /// <summary>Of the output layer.</summary>
     public WeightFormat Format { get; init; }
@@ -62,12 +62,19 @@ internal static class QuantizationJob
     private const double BudgetLoss = 0.0005;
 
     /// <param name="train">The featurized rows that fill the tables.</param>
-    /// <param name="held">Featurized held-out rows on which blend and budget are chosen and the report is measured; null for neither.</param>
+    /// <param name="held">Featurized held-out rows on which blend and budget are chosen, probabilities are calibrated and the report is measured; null for none of that.</param>
+    /// <param name="source">Without held-out rows, the model whose calibration, blend and budget are taken over.</param>
     public static QuantizationReport Run(TrainedModel model, Dataset train, Dataset? held, SelectorOptions options, StorageOptions storage, string path,
-        Action<string>? stage = null, CancellationToken cancel = default)
+        CalibrationSource? source = null, Action<string>? stage = null, CancellationToken cancel = default)
     {
         options.Validate();
         storage.Validate();
+        if (source is not null)
+        {
+            if (held is not null)
+                throw new ArgumentException("a calibration is taken over or fitted to held-out rows, not both");
+            options = source.Adopt(model, options);
+        }
         stage?.Invoke("quantizing weights");
         var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense, storage);
         stage?.Invoke("building tables from the network's answers on the training rows");
@@ -83,9 +90,10 @@ internal static class QuantizationJob
             (quantized, selector) = (quantized.Reordered(order), selector.Reordered(order));
             reordered = new ReorderReport(before, PlacesTouched.Measure(selector, queries, rowBytes));
         }
+        StoredCalibration? calibration = source?.For(selector, quantized.LabelMap);
         IReadOnlyList<string>? labels = model.HasLabelNames ? model.Labels : null;
         void Write(QuantizationReport? report) =>
-            ModelExporter.Write(path, quantized, model.Featurizer, [selector], labels, Provenance(model, options, report), report?.Calibration);
+            ModelExporter.Write(path, quantized, model.Featurizer, [selector], labels, Provenance(model, options, source, report), report?.Calibration);
 
         Write(null);
         ExportedSelector whole = selector;
@@ -103,7 +111,7 @@ internal static class QuantizationJob
             selector = selector with { Budget = ChooseBudget(path, selector, train, held) };
         cancel.ThrowIfCancellationRequested();
         QuantizationReport report = Measure(path, model, quantized, selector, tables, train, held);
-        report = report with { Reordered = reordered };
+        report = report with { Reordered = reordered, Calibration = calibration };
         selector = selector with { Pays = report.Pays };
         if (held is { RowCount: > 0 } && model.Network.Layers[^1].Activation == Activation.Softmax)
         {
@@ -193,7 +201,7 @@ internal static class QuantizationJob
         return Accuracy.Of(PredictorEvaluator.Evaluate(model, held, PredictionMode.Lsh, LabelFrequencies.Of(train).InversePropensities()));
     }
 
-    private static byte[] Provenance(TrainedModel model, SelectorOptions options, QuantizationReport? report)
+    private static byte[] Provenance(TrainedModel model, SelectorOptions options, CalibrationSource? source, QuantizationReport? report)
     {
         using var stream = new MemoryStream();
         using (var json = new Utf8JsonWriter(stream))
@@ -210,6 +218,13 @@ internal static class QuantizationJob
             json.WriteNumber("epochs", record.Epochs);
             json.WriteString("options", record.Options);
             json.WriteNumber("bucket_size", options.BucketSize);
+            if (source is not null)
+            {
+                json.WriteStartObject("calibration_from");
+                json.WriteString("model", source.Model);
+                json.WriteString("sha256", source.Sha256);
+                json.WriteEndObject();
+            }
             if (report is not null)
             {
                 json.WriteStartObject("speed_at_export");

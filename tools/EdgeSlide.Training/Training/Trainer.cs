@@ -23,7 +23,7 @@ public sealed class Trainer
 
     /// <param name="options">See <see cref="TrainerOptions"/>.</param>
     /// <param name="data">Training rows; rows without labels are left out.</param>
-    /// <param name="validation">Rows that choose the best epoch; null keeps the last.</param>
+    /// <param name="validation">Rows that choose the best epoch, unless the last is wanted; null keeps the last.</param>
     public Trainer(TrainerOptions options, IRowSource data, IRowSource? validation = null)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -145,19 +145,19 @@ public sealed class Trainer
             _state.Epoch + 1, time.TotalSeconds, loss, metrics.Precision(1), metrics.Precision(3), metrics.Precision(5), metrics.Ndcg(5));
     }
 
-    /// <summary>Keeps the network if it is the best so far. After the last epoch it is still in the core, and needs no copy.</summary>
+    /// <summary>Keeps the network if it is the best so far, or the last is wanted. After the last epoch it is still in the core, and needs no copy.</summary>
     private void EndEpoch(TrainingCore core, ValidationResult? result, ref Network? best)
     {
         if (result is not null)
         {
             _state.History.Add(result);
             double metric = Metric(result);
-            if (metric <= _state.BestMetric)
+            if (metric <= _state.BestMetric && !_options.KeepLast)
                 return;
             _state.BestMetric = metric;
         }
         _state.BestEpoch = _state.Epoch + 1;
-        if (result is null || _state.BestEpoch == _options.Epochs)
+        if (result is null || _options.KeepLast || _state.BestEpoch == _options.Epochs)
             best = null;
         else
             core.CopyTo(best ??= core.CreateNetwork());

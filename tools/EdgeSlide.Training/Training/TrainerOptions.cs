@@ -139,6 +139,9 @@ public sealed record TrainerOptions
     /// <summary>Epochs without improvement on the validation rows after which training stops; 0 never stops early.</summary>
     public int Patience { get; init; }
 
+    /// <summary>Keep the last epoch also where there are validation rows: what training on all rows would do.</summary>
+    public bool KeepLast { get; init; }
+
     public StoppingMetric StoppingMetric { get; init; } = StoppingMetric.PrecisionAt1;
 
     /// <summary>At most this many validation rows are scored after an epoch.</summary>
@@ -182,6 +185,7 @@ public sealed record TrainerOptions
         Require(float.IsFinite(Epsilon) && Epsilon > 0, "epsilon must be positive");
         Require(float.IsFinite(WeightDecay) && WeightDecay >= 0, "weight decay must not be negative");
         Require(FeatureDropout is >= 0 and < 1 && HiddenDropout is >= 0 and < 1, "dropout must be at least 0 and below 1");
+        Require(!KeepLast || Patience == 0, "patience waits for a better epoch to keep, so it does not go with keeping the last");
         Require(Threads >= 0 && Patience >= 0 && ValidationRows > 0 && CheckpointEvery >= 0 && EvaluateEvery >= 0, "counts must not be negative");
     }
 

@@ -11,7 +11,7 @@ namespace EdgeSlide.Training.Tuning;
 internal static class TunedModel
 {
     /// <param name="provenance">What to record about the tuning, as members of an object.</param>
-    public static void Write(string path, EdgeSlideModel model, ExportedSelector selector, FittedCalibration? calibration, Action<Utf8JsonWriter> provenance)
+    public static void Write(string path, EdgeSlideModel model, ExportedSelector selector, StoredCalibration? calibration, Action<Utf8JsonWriter> provenance)
     {
         int layer = selector.Layer;
         var sections = new List<SectionContent>();
@@ -40,7 +40,7 @@ internal static class TunedModel
         MemoryMarshal.Cast<byte, LayerRecord>(network.AsSpan(Marshal.SizeOf<NetworkHeader>()))[layer].HasSelector = 1;
     }
 
-    /// <summary>The provenance with a member "tuning"; an earlier one is replaced.</summary>
+    /// <summary>The provenance with a member "tuning"; an earlier one is replaced, and a calibration is no longer another model's.</summary>
     private static byte[] WithTuning(byte[] json, Action<Utf8JsonWriter> write)
     {
         using JsonDocument old = JsonDocument.Parse(json);
@@ -50,7 +50,7 @@ internal static class TunedModel
             writer.WriteStartObject();
             foreach (JsonProperty property in old.RootElement.EnumerateObject())
             {
-                if (property.Name != "tuning")
+                if (property.Name is not ("tuning" or "calibration_from"))
                     property.WriteTo(writer);
             }
             writer.WriteStartObject("tuning");

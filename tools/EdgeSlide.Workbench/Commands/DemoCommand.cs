@@ -77,7 +77,7 @@ internal static class DemoCommand
         string model = Path.Combine(folder, "demo.eslide");
         var selector = new SelectorOptions { TopVote = 1f, NextVote = 0.2f, TrueVote = 2f };
         QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(network, new LoadedRows(corpus.Train).Featurize(network.Featurizer),
-            new LoadedRows(corpus.Validation).Featurize(network.Featurizer), selector, new StorageOptions(), model, stage, cancel));
+            new LoadedRows(corpus.Validation).Featurize(network.Featurizer), selector, new StorageOptions(), model, stage: stage, cancel: cancel));
         QuantizeCommand.Print(network.Network, report, model);
 
         DeviceBinary binary = Screen.Stages(stage =>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using EdgeSlide.Features;
 using EdgeSlide.Model;
+using EdgeSlide.Training.Calibration;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Networks;
@@ -20,6 +21,7 @@ internal static class QuantizeCommand
     private static readonly Option<string> Train = new("--data") { Description = "The training rows: the tables are filled with what the network answers on them.", Required = true };
     private static readonly Option<string?> Validation = new("--validation") { Description = "Held-out rows on which the vote blend is chosen and the report is measured." };
     private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of the training rows for that.", 0.05);
+    private static readonly Option<string?> CalibrationFrom = new("--calibration-from") { Description = "For a network trained on all rows: take over the calibration of this .eslide model, made by the same options from a part of the rows; its vote blend and budget too. Then no rows are held out." };
     private static readonly Option<string> Out = new("--out", "-o") { Description = "The model file to write.", DefaultValueFactory = _ => "model.eslide" };
     private static readonly DataOptions Data = new();
     private static readonly Option<int?> Budget = new("--budget") { Description = $"The most output neurons evaluated per query, and so the most answers; by default {SelectorOptions.DefaultBudget}, or as few as lose no accuracy on held-out rows." };
@@ -53,10 +55,15 @@ internal static class QuantizeCommand
             Turn a trained network into an .eslide model: INT8 weights, frozen hash tables, labels, provenance.
 
             Prints size and error of every layer, and the accuracy of the FP32 network, the INT8 network and the INT8 network
-            with hashing side by side on held-out rows.
+            with hashing side by side on held-out rows. Probabilities are calibrated on those rows, or as those of
+            another model (--calibration-from).
+
+            Examples:
+              edgeslide-workbench quantize tags.esnet --data train.tsv --validation valid.tsv --out tags.eslide
+              edgeslide-workbench quantize all.esnet --data all.tsv --calibration-from tags.eslide --out all.eslide
             """)
         {
-            NetworkFile, Train, Validation, HoldOut, Out,
+            NetworkFile, Train, Validation, HoldOut, CalibrationFrom, Out,
         };
         Data.AddTo(command);
         foreach (Option option in new Option[] { Budget, BucketSize, NoFeatureBuckets, HiddenTables, HiddenBits, CentroidLevels, CentroidBranch, CentroidBeam, CentroidBucketSize, LabelTree, LabelBranch, LabelBeam, LabelBucketSize, HideFeatures, Blend, TopVote, NextVote, TrueVote, TailVotes, TableShare, Rows, InputRows, CompareRows, Reorder })
@@ -75,8 +82,16 @@ internal static class QuantizeCommand
     private static int Run(ParseResult parsed, CancellationToken cancel)
     {
         double holdOut = DataOptions.Share(parsed, HoldOut);
-        TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string? validationPath = parsed.GetValue(Validation);
+        CalibrationSource? calibration = null;
+        if (parsed.GetValue(CalibrationFrom) is { } calibrationPath)
+        {
+            if (validationPath is not null || (holdOut > 0 && parsed.GetResult(HoldOut) is { Implicit: false }))
+                throw new CommandException(ExitCodes.Usage, "--calibration-from is for networks without held-out rows; leave out --validation and --hold-out, or calibrate on those rows");
+            holdOut = 0;
+            calibration = CalibrationSource.Read(calibrationPath);
+        }
+        TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string trainPath = parsed.GetValue(Train)!;
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
         LoadedData train = files[0];
@@ -121,7 +136,7 @@ internal static class QuantizeCommand
         if (hide)
             (model, rows, heldRows) = (HiddenInput.Of(model), HiddenInput.Of(model, rows), heldRows is null ? null : HiddenInput.Of(model, heldRows));
         string output = parsed.GetValue(Out)!;
-        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, storage, output, stage, cancel));
+        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, storage, output, calibration, stage, cancel));
         Print(model.Network, report, output);
         return ExitCodes.Ok;
     }
@@ -162,8 +177,10 @@ internal static class QuantizeCommand
             }
             Screen.Output.Write(formats);
         }
-        if (report.Calibration is { } calibration)
+        if (report.Calibration is FittedCalibration calibration)
             Screen.Output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"probabilities: {calibration.Neurons.Length} sampled neurons estimate the softmax's sum to {calibration.LogPartitionError:F3} (ln; the candidates alone miss {calibration.LogPartitionErrorWithout:F3}); calibration error on held-out rows {calibration.EceLsh:F4} with hashing, {calibration.EceDense:F4} densely"));
+        else if (report.Calibration is { } taken)
+            Screen.Output.WriteLine($"probabilities: calibrated as those of the other model, with its {taken.Neurons.Length} sampled neurons");
         Screen.Output.WriteLine($"budget {report.Budget}, vote blend {report.VoteBlend}; here a query took {report.LshNanoseconds / 1000:F1} us with hashing, {report.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(report.Pays ? "lsh" : "dense")}; break-even at about {report.BreakEvenWidth:N0} labels");
         if (report.Reordered is { } order)
         {

@@ -51,6 +51,7 @@ internal static class TrainCommand
     private static readonly Option<float> WeightDecay = DataOptions.Value("--weight-decay", "Decoupled weight decay.", 0f);
     private static readonly Option<float> LabelPower = DataOptions.Value("--label-power", "A row with n labels weighs n to this power.", 0f);
     private static readonly Option<int> Patience = DataOptions.Value("--patience", "Stop after this many epochs without improvement on held-out rows; 0 never.", 0);
+    private static readonly Option<string> Keep = DataOptions.Choice("--keep", "With held-out rows: keep the network of the epoch that is best on them, or of the last one, as training on all rows does.", "best", "best", "last");
     private static readonly Option<int> Seed = DataOptions.Value("--seed", "Seed of every random choice.", 1);
     private static readonly Option<int> Threads = DataOptions.Value("--threads", "Threads; 0 uses all cores.", 0);
     private static readonly Option<string?> Checkpoint = new("--checkpoint") { Description = "Save the state of training here after every epoch and on Ctrl-C." };
@@ -75,7 +76,7 @@ internal static class TrainCommand
         foreach (Option option in new Option[]
         {
             NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, OutputRate, Decay, WarmUp, BatchSize, Negatives, NegativePower, TableNegatives,
-            LshNegatives, LshBits, LshTables, AgeMoments, WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
+            LshNegatives, LshBits, LshTables, AgeMoments, WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Keep, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
             Log, EvaluateEvery, MemoryLimit,
         })
         {
@@ -189,6 +190,7 @@ internal static class TrainCommand
             WeightDecay = parsed.GetValue(WeightDecay),
             LabelCountPower = parsed.GetValue(LabelPower),
             Patience = parsed.GetValue(Patience),
+            KeepLast = parsed.GetValue(Keep) == "last",
             Seed = parsed.GetValue(Seed),
             Threads = parsed.GetValue(Threads),
             CheckpointPath = parsed.GetValue(Checkpoint),
