@@ -104,6 +104,8 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("compare nowhere.esnet --data train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("compare net.esnet --data train.tsv -m magic", 2, "'magic' is none of")]
     [InlineData("compare net.esnet --data train.tsv -m features@0", 2, "the budget after @")]
+    [InlineData("compare nowhere.esnet --data nowhere.tsv -m features -m tree:branch=1", 2, "branch=1 is not a number from 2 to")]
+    [InlineData("compare nowhere.esnet --data nowhere.tsv --true-vote=-1", 2, "vote")]
     [InlineData("slide sweep nowhere.csv", 4, "nowhere.csv: no such file")]
     [InlineData("slide sweep --task convex --methods magic", 2, "'magic' is none of")]
     [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]
