@@ -117,6 +117,7 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("negatives nowhere.esnet train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("train train.tsv --hold-out 1.5", 2, "--hold-out must be at least 0 and below 1")]
     [InlineData("data split train.tsv a b --fraction NaN", 2, "--fraction must be at least 0 and below 1")]
+    [InlineData("data split train.tsv a ./a", 2, "TRAIN and HELDOUT are the same file")]
     [InlineData("train train.tsv --hidden wide", 2, "--hidden wide: not a list of widths")]
     [InlineData("train train.tsv --min-count 9999", 2, "no word occurs in at least 9999 rows")]
     [InlineData("quantize train.tsv --data train.tsv", 3, "is not an .esnet network")]

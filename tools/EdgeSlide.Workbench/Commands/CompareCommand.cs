@@ -99,9 +99,9 @@ internal static class CompareCommand
         if (named.Length == 0 && (parsed.GetValue(HideFeatures) || model.Featurizer.Kind == Model.FeaturizerKind.Dense))
             methods = [.. methods.Where(m => !m.Sources.Any(s => s.Name == "features"))];
         string trainPath = parsed.GetValue(Train)!;
-        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels, cancel);
         (LoadedData train, LoadedData held) = validationPath is null ? files[0].Split(holdOut, 1) : (files[0], files[1]);
-        Dataset rows = QuantizeCommand.Featurize(model, train), heldRows = QuantizeCommand.Featurize(model, held);
+        Dataset rows = QuantizeCommand.Featurize(model, train, cancel), heldRows = QuantizeCommand.Featurize(model, held, cancel);
         if (heldRows.RowCount < 2)
             throw new CommandException(ExitCodes.BadInput, "at least two held-out rows are needed");
         long measuredRows = Math.Min(parsed.GetValue(Rows), heldRows.RowCount) / 2 + 1;
