@@ -35,7 +35,8 @@ public sealed class PeersRunTests : IDisposable
             string text = row.GetRawText();
             Assert.Equal(["peer", "version", "p1", "p5", "psp1", "ns_per_query", "model_bytes", "rss_bytes", "note"], row.EnumerateObject().Select(p => p.Name));
             Assert.True(row.GetProperty("p1").GetDouble() > 0.9, text);
-            Assert.InRange(row.GetProperty("p5").GetDouble(), 0.18, 0.2);
+            // One label a row, so a fifth at most; programs that add up shares round.
+            Assert.InRange(row.GetProperty("p5").GetDouble(), 0.18, 0.2 + 1e-9);
             Assert.True(row.GetProperty("psp1").GetDouble() > 0.9, text);
             Assert.InRange(row.GetProperty("ns_per_query").GetDouble(), 50, 1e8);
             Assert.True(row.GetProperty("model_bytes").GetInt64() > 1000 && row.GetProperty("rss_bytes").GetInt64() > 1_000_000, text);

@@ -68,12 +68,14 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Theory]
-    [InlineData("INT", 130)]
-    [InlineData("TERM", 143)]
-    public void A_signal_ends_the_program_at_once_and_in_silence(string signal, int code)
+    [InlineData("INT", 130, "")]
+    [InlineData("TERM", 143, "")]
+    [InlineData("INT", 130, "--threads 2 --batch 16")]
+    [InlineData("TERM", 143, "--threads 2 --batch 16")]
+    public void A_signal_ends_the_program_at_once_and_in_silence(string signal, int code, string options)
     {
         Models.Text(_shell);
-        using Process process = _shell.Start("exec edgeslide predict text.eslide --top 1");
+        using Process process = _shell.Start($"exec edgeslide predict text.eslide --top 1 {options}");
         process.StandardInput.Write("w5\n");
         process.StandardInput.Flush();
         Assert.StartsWith("Label 5\t", process.StandardOutput.ReadLine(), StringComparison.Ordinal);

@@ -96,23 +96,6 @@ public sealed class ThreadsAndBatchesTests : IDisposable
         }
     }
 
-    [Theory]
-    [InlineData("INT", 130)]
-    [InlineData("TERM", 143)]
-    public void A_signal_ends_the_program_at_once_and_in_silence(string signal, int code)
-    {
-        Models.Text(_shell);
-        using Process process = _shell.Start($"exec edgeslide predict text.eslide --top 1 {Many}");
-        process.StandardInput.Write("w5\n");
-        process.StandardInput.Flush();
-        Assert.StartsWith("Label 5\t", process.StandardOutput.ReadLine(), StringComparison.Ordinal);
-        var watch = Stopwatch.StartNew();
-        _shell.RunWell($"kill -{signal} {process.Id}");
-        Assert.True(process.WaitForExit(10_000), "still running after the signal");
-        Assert.InRange(watch.Elapsed.TotalSeconds, 0, 5);
-        Assert.Equal((code, ""), (process.ExitCode, process.StandardError.ReadToEnd()));
-    }
-
     [Fact]
     public void A_reader_that_goes_away_ends_the_program_in_silence_even_while_it_waits_for_input()
     {

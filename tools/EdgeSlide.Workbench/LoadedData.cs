@@ -23,10 +23,10 @@ internal abstract record LoadedData
 
     public abstract Featurizer Fit(FeatureOptions options);
 
-    public abstract Dataset Featurize(Featurizer featurizer);
+    public abstract Dataset Featurize(Featurizer featurizer, CancellationToken cancel);
 
     /// <summary>The rows for training, which may be made one by one as they are read.</summary>
-    public abstract IRowSource Source(Featurizer featurizer);
+    public abstract IRowSource Source(Featurizer featurizer, CancellationToken cancel);
 
     public abstract (LoadedData Train, LoadedData Validation) Split(double fraction, ulong seed);
 
@@ -39,19 +39,19 @@ internal abstract record LoadedData
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
     /// <param name="storage">Where rows are kept. (A text is 4 bytes a word in memory; its rows, where they are kept at all, go there.)</param>
     public static IReadOnlyList<LoadedData> Read(IReadOnlyList<string> paths, DataFormat format, string? labelFile, IReadOnlyList<string>? labels,
-        int minimumCount, SkippedRows? skipped, RowStorage storage)
+        int minimumCount, SkippedRows? skipped, RowStorage storage, CancellationToken cancel)
     {
         if (format == DataFormat.Tokens)
         {
             TokenVocabulary vocabulary = labels is not null ? FromLabels(labels)
                 : labelFile is not null ? TokenFormat.ReadVocabulary(labelFile)
-                : TokenFormat.BuildVocabulary(paths[0], minimumCount, skipped);
-            return [.. paths.Select(path => new LoadedText(TokenFormat.Read(path, vocabulary, skipped), storage))];
+                : TokenFormat.BuildVocabulary(paths[0], minimumCount, skipped, cancel);
+            return [.. paths.Select(path => new LoadedText(TokenFormat.Read(path, vocabulary, skipped, cancel), storage))];
         }
         LabelVocabulary? known = labelFile is not null ? LabelVocabulary.Read(labelFile)
             : labels is not null ? KnownLabels(labels)
             : null;
-        return [.. RowFormats.Read(paths, known, skipped, storage).Select(rows => new LoadedRows(rows))];
+        return [.. RowFormats.Read(paths, known, skipped, storage, cancel).Select(rows => new LoadedRows(rows))];
     }
 
     private static TokenVocabulary FromLabels(IReadOnlyList<string> labels)
@@ -79,9 +79,9 @@ internal sealed record LoadedRows(RawDataset Rows) : LoadedData
 
     public override Featurizer Fit(FeatureOptions options) => FeaturizerFit.Fit(Rows, options);
 
-    public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Rows);
+    public override Dataset Featurize(Featurizer featurizer, CancellationToken cancel) => featurizer.Featurize(Rows, cancel);
 
-    public override IRowSource Source(Featurizer featurizer) => Featurize(featurizer);
+    public override IRowSource Source(Featurizer featurizer, CancellationToken cancel) => Featurize(featurizer, cancel);
 
     public override (LoadedData, LoadedData) Split(double fraction, ulong seed)
     {
@@ -120,9 +120,9 @@ internal sealed record LoadedText(TokenStream Stream, RowStorage Storage) : Load
 
     public override Featurizer Fit(FeatureOptions options) => FeaturizerFit.Fit(Stream.Vocabulary, options);
 
-    public override Dataset Featurize(Featurizer featurizer) => featurizer.Featurize(Stream, Storage);
+    public override Dataset Featurize(Featurizer featurizer, CancellationToken cancel) => featurizer.Featurize(Stream, Storage, cancel);
 
-    public override IRowSource Source(Featurizer featurizer) => new ContextRows(featurizer, Stream);
+    public override IRowSource Source(Featurizer featurizer, CancellationToken cancel) => new ContextRows(featurizer, Stream);
 
     public override (LoadedData, LoadedData) Split(double fraction, ulong seed)
     {

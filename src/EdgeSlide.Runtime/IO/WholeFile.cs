@@ -9,21 +9,39 @@ internal static class WholeFile
     /// </summary>
     public static void Write(string path, Action<Stream> write)
     {
+        using var files = new WholeFiles();
+        files.Write(path, write);
+        files.Commit();
+    }
+}
+
+/// <summary>Writes files that belong together as <see cref="WholeFile"/> writes one: none appears before all are on the disk.</summary>
+internal sealed class WholeFiles : IDisposable
+{
+    private readonly List<(string Temporary, string Path)> _files = [];
+
+    public void Write(string path, Action<Stream> write)
+    {
         string temporary = $"{path}.{Environment.ProcessId}.tmp";
-        try
-        {
-            using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
-            {
-                write(stream);
-                stream.Flush(flushToDisk: true);
-            }
+        _files.Add((temporary, path));
+        using var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
+        write(stream);
+        stream.Flush(flushToDisk: true);
+    }
+
+    /// <summary>Gives the files their names.</summary>
+    public void Commit()
+    {
+        foreach ((string temporary, string path) in _files)
             File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
+        _files.Clear();
+    }
+
+    /// <summary>Removes what was not committed.</summary>
+    public void Dispose()
+    {
+        foreach ((string temporary, string _) in _files)
             TryDelete(temporary);
-            throw;
-        }
     }
 
     private static void TryDelete(string path)

@@ -46,6 +46,28 @@ public sealed class WholeFileTests : IDisposable
     }
 
     [Fact]
+    public void Files_that_belong_together_appear_together_or_not_at_all()
+    {
+        string old = _folder.Write("b", "old"u8);
+        using (var files = new WholeFiles())
+        {
+            files.Write(_folder.File("a"), stream => stream.Write("new"u8));
+            Assert.Throws<IOException>(() => files.Write(old, _ => throw new IOException("No space left on device")));
+        }
+        Assert.Equal([old], Directory.GetFiles(_folder.Path));
+        Assert.Equal("old", File.ReadAllText(old));
+        using (var files = new WholeFiles())
+        {
+            files.Write(_folder.File("a"), stream => stream.Write("new a"u8));
+            files.Write(old, stream => stream.Write("new b"u8));
+            Assert.Equal("old", File.ReadAllText(old));
+            files.Commit();
+        }
+        Assert.Equal([_folder.File("a"), old], Directory.GetFiles(_folder.Path).Order());
+        Assert.Equal(("new a", "new b"), (File.ReadAllText(_folder.File("a")), File.ReadAllText(old)));
+    }
+
+    [Fact]
     public void A_folder_that_does_not_exist_is_an_error() =>
         Assert.Throws<DirectoryNotFoundException>(() => WholeFile.Write(_folder.File("nowhere/model"), stream => stream.WriteByte(1)));
 }

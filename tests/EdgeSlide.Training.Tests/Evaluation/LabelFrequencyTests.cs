@@ -22,6 +22,32 @@ public sealed class LabelFrequencyTests
                     Assert.True(groups[x] <= groups[y], $"labels {x} and {y}");
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Of_no_row_to_two_every_label_has_the_propensity_one(int rows)
+    {
+        float[] inverse = new LabelFrequencies(rows, [0, rows, Math.Min(rows, 1)]).InversePropensities();
+        Assert.Equal([1f, 1f, 1f], inverse);
+        var metrics = new RankingMetrics([1], inverse);
+        metrics.Add([1], [0]);
+        metrics.Add([2], [2]);
+        Assert.Equal(0.5, metrics.PropensityScoredPrecision(1), 12);
+    }
+
+    [Fact]
+    public void From_three_rows_on_propensities_are_probabilities_and_rare_labels_have_the_smaller_ones()
+    {
+        foreach (int rows in new[] { 3, 4, 10, 1_000_000, int.MaxValue })
+        {
+            float[] inverse = new LabelFrequencies(rows, [0, 1, 3, rows]).InversePropensities();
+            Assert.All(inverse, value => Assert.InRange(value, 1f, float.MaxValue));
+            Assert.Equal(inverse.OrderDescending(), inverse);
+            Assert.True(inverse[0] > inverse[1]);
+        }
+    }
+
     [Fact]
     public void Accuracy_by_decile_counts_rows_and_pairs_of_the_tenth_alone()
     {

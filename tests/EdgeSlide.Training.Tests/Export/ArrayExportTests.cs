@@ -64,18 +64,34 @@ public sealed class ArrayExportTests : IDisposable
     [Fact]
     public void The_bytes_are_those_of_the_npy_format()
     {
-        NpyFile.Write(_files.Path("a.npy"), [1f, -2f], 2);
+        WriteOne([1f, -2f], 2);
         // Signature, version 1.0, length of the padded header, header, items: NumPy's "NEP 1", spelled out.
         string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }".PadRight(117) + "\n";
         Assert.Equal((byte[])[0x93, .. "NUMPY"u8, 1, 0, 118, 0, .. Encoding.ASCII.GetBytes(header), 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0], File.ReadAllBytes(_files.Path("a.npy")));
-        Assert.Throws<ArgumentException>(() => NpyFile.Write(_files.Path("a.npy"), [1f, -2f, 3f], 2, 2));
+        Assert.Throws<ArgumentException>(() => WriteOne([1f, -2f, 3f], 2, 2));
         Assert.Equal(136, new FileInfo(_files.Path("a.npy")).Length); // The old file is as it was.
+
+        void WriteOne(float[] items, params int[] shape)
+        {
+            using var files = new OutputFiles(default);
+            NpyFile.Write(files, _files.Path("a.npy"), items, shape);
+            files.Commit();
+        }
     }
 
-    private IReadOnlyList<string> Write(Network network, Dataset rows, LabelFrequencies? frequencies)
+    [Fact]
+    public void An_interrupted_export_leaves_no_file()
+    {
+        using var cancel = new CancellationTokenSource();
+        cancel.Cancel();
+        Assert.Throws<OperationCanceledException>(() => Write(Samples.Network(3, Features, 4, Labels), Samples.Learnable(1, 10, Features, Labels), null, cancel.Token));
+        Assert.Empty(Directory.GetFiles(_files.Folder));
+    }
+
+    private IReadOnlyList<string> Write(Network network, Dataset rows, LabelFrequencies? frequencies, CancellationToken cancel = default)
     {
         Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = Features, UnknownToken = FeaturizerRecord.NoToken, LineStartToken = FeaturizerRecord.NoToken }, null, null);
-        return ArrayExport.Write(new TrainedModel(network, featurizer, LabelVocabulary.Numbered(Labels).Names, false, new TrainingRecord()) { Frequencies = frequencies }, rows, _files.Folder);
+        return ArrayExport.Write(new TrainedModel(network, featurizer, LabelVocabulary.Numbered(Labels).Names, false, new TrainingRecord()) { Frequencies = frequencies }, rows, _files.Folder, cancel);
     }
 
     private (int[] Shape, T[] Items) Read<T>(string name, string type) where T : unmanaged

@@ -82,6 +82,43 @@ public sealed class ScaleModelTests : IDisposable
         Assert.True(losses[^1] <= 0.1, "auto loses " + string.Join(", ", losses.Select(l => $"{l:P0}")));
     }
 
+    [Fact]
+    public void A_model_whose_hashing_does_not_pay_is_drawn_once_and_differs_in_that_answer_alone()
+    {
+        ScaleOptions options = Small with { Labels = 1500 };
+        var stages = new List<string>();
+        ScaleModel.Write(_files.Path("pays.eslide"), options);
+        ScaleModel.Write(_files.Path("not.eslide"), options, path =>
+        {
+            Assert.Equal(Bytes("pays.eslide"), File.ReadAllBytes(path));
+            Assert.False(File.Exists(_files.Path("not.eslide")));
+            return false;
+        }, stages.Add);
+        Assert.Equal(stages.Distinct(), stages);
+        using (EdgeSlideModel pays = EdgeSlideModel.Open(_files.Path("pays.eslide")), not = EdgeSlideModel.Open(_files.Path("not.eslide")))
+            Assert.Equal((true, false), (pays.Layout.Output.Selector!.Pays, not.Layout.Output.Selector!.Pays));
+        byte[] a = Bytes("pays.eslide"), b = Bytes("not.eslide");
+        Assert.Equal(a.Length, b.Length);
+        // The flag, the checksum of its section, and those of the section table and of the header.
+        Assert.InRange(a.Zip(b).Count(pair => pair.First != pair.Second), 2, 1 + (3 * sizeof(uint)));
+        Assert.Equal(["not.eslide", "pays.eslide"], Directory.GetFiles(_files.Folder).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public void A_model_that_is_interrupted_while_it_is_measured_leaves_no_file()
+    {
+        using var cancel = new CancellationTokenSource();
+        foreach (bool pays in new[] { true, false })
+        {
+            Assert.Throws<OperationCanceledException>(() => ScaleModel.Write(_files.Path("none.eslide"), Small with { Labels = 50 }, _ =>
+            {
+                cancel.Cancel();
+                return pays;
+            }, cancel: cancel.Token));
+            Assert.Empty(Directory.GetFiles(_files.Folder));
+        }
+    }
+
     [Theory]
     [InlineData(2000, 1000, 2, 500)]
     [InlineData(900, 1000, 2, 1)]

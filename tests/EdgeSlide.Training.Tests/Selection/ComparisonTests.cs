@@ -111,9 +111,15 @@ public sealed class ComparisonTests(SelectionFixture fixture)
     [InlineData("features:entries=nan", "entries=nan is not a number")]
     [InlineData("weights:family=blake", "family=blake is none of simhash")]
     [InlineData("tree:votes=loud", "votes=loud is none of rank, soft")]
-    public void A_wrong_specification_says_what_is_wrong(string text, string message)
+    [InlineData("tree:branch=1", "branch=1 is not a number from 2 to")]
+    [InlineData("head+tree:levels=4,branch=64", "method 'head+tree:levels=4,branch=64': a tree has at most")]
+    [InlineData("router:filed=0", "filed=0 is not a number from 1 to")]
+    [InlineData("hidden:tables=256,bits=20", "tables times bits must be at most 4096")]
+    [InlineData("weights:rare=2", "rare=2 is not a number from 0 to 1")]
+    [InlineData("clusters:count=16,open=17", "open=17 is not a number from 1 to 16")]
+    public void A_wrong_specification_says_what_is_wrong_before_there_is_data(string text, string message)
     {
-        ArgumentException e = Assert.Throws<ArgumentException>(() => SourceFactory.Create(MethodSpec.Parse(text).Sources[0], fixture.Evidence));
+        ArgumentException e = Assert.Throws<ArgumentException>(() => MethodSpec.Parse(text));
         Assert.Contains(message, e.Message, StringComparison.Ordinal);
     }
 

@@ -30,7 +30,7 @@ public sealed class ParityTests(SelectionFixture fixture)
         using EdgeSlideModel model = fixture.Open(name, options);
         MethodSpec spec = MethodSpec.Parse(method);
         HeldRows held = HeldRows.Of(model, fixture.Held);
-        (ICandidateSource, float)[] sources = [.. spec.Sources.Select(s => (SourceFactory.Create(s, fixture.Evidence), s.Weight))];
+        (ICandidateSource, float)[] sources = [.. spec.Sources.Select(s => (s.Build(fixture.Evidence), s.Weight))];
         CandidateLog log = CandidateLog.Run(held, model.Layout.Output, sources, spec.Budget, default);
 
         using Predictor predictor = model.CreatePredictor();

@@ -18,7 +18,7 @@ public sealed class SourceTests(SelectionFixture fixture)
     public void A_query_that_is_a_neurons_row_collides_with_it_in_every_table(string family)
     {
         const int Tables = 20;
-        var tables = (NeuronTables)SourceFactory.Create(Spec($"weights:family={family},k=2,tables={Tables}"), Evidence);
+        var tables = (NeuronTables)Spec($"weights:family={family},k=2,tables={Tables}").Build(Evidence);
         double others = 0;
         for (int n = 0; n < 50; n++)
         {
@@ -33,7 +33,7 @@ public sealed class SourceTests(SelectionFixture fixture)
     [Fact]
     public void Backing_for_rare_labels_files_no_others()
     {
-        var tables = (NeuronTables)SourceFactory.Create(Spec("weights:rare=0.3,k=2"), Evidence);
+        var tables = (NeuronTables)Spec("weights:rare=0.3,k=2").Build(Evidence);
         var counts = new int[SelectionFixture.Labels];
         foreach (int label in fixture.Train.LabelIds)
             counts[label]++;
@@ -77,8 +77,8 @@ public sealed class SourceTests(SelectionFixture fixture)
     public void Learned_planes_make_a_query_collide_with_its_label_more_than_random_planes_do()
     {
         const int Tables = 16, Bits = 4;
-        var learned = (NeuronTables)SourceFactory.Create(Spec($"lss:tables={Tables},bits={Bits}"), Evidence);
-        var random = (NeuronTables)SourceFactory.Create(Spec($"weights:family=simhash,k={Bits},tables={Tables}"), Evidence);
+        var learned = (NeuronTables)Spec($"lss:tables={Tables},bits={Bits}").Build(Evidence);
+        var random = (NeuronTables)Spec($"weights:family=simhash,k={Bits},tables={Tables}").Build(Evidence);
         (double own, double other) = Collisions(learned);
         (double randomOwn, double randomOther) = Collisions(random);
         Assert.True(own > 0.5 * Tables, $"{own} of {Tables} tables");

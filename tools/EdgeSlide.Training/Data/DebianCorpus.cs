@@ -28,7 +28,7 @@ internal static class DebianCorpus
     /// <summary>Builds the corpus from apt's lists, or returns null and says in <paramref name="reason"/> why it cannot.</summary>
     /// <param name="reason">Also set on success, when files had to be left out: worth showing. Empty otherwise.</param>
     /// <param name="longDescriptions">Use the long descriptions too, where the machine has them (in Translation-en files as a rule).</param>
-    public static Corpus? TryLoad(out string reason, string listsDirectory = DefaultListsDirectory, bool longDescriptions = true, int minimumRows = MinimumRows)
+    public static Corpus? TryLoad(out string reason, string listsDirectory = DefaultListsDirectory, bool longDescriptions = true, int minimumRows = MinimumRows, CancellationToken cancel = default)
     {
         reason = "";
         string[] files = Directory.Exists(listsDirectory) ? Directory.GetFiles(listsDirectory) : [];
@@ -44,9 +44,9 @@ internal static class DebianCorpus
 
         try
         {
-            List<DebianPackage> packages = ReadPackages(indices);
+            List<DebianPackage> packages = ReadPackages(indices, cancel);
             string[] translations = longDescriptions ? [.. files.Where(file => IsIndex(file, "_Translation-en"))] : [];
-            if (translations.Length > 0) packages = AddLongDescriptions(packages, translations);
+            if (translations.Length > 0) packages = AddLongDescriptions(packages, translations, cancel);
             packages.RemoveAll(package => package.Description.Length == 0);
             Corpus corpus = Build(packages, $"{indices.Length} lists in {listsDirectory}", translations.Length > 0 ? "long" : "short");
             int rows = corpus.Train.RowCount + corpus.Validation.RowCount + corpus.Test.RowCount;
@@ -64,7 +64,7 @@ internal static class DebianCorpus
     private static bool IsIndex(string file, string kind) =>
         file.EndsWith(kind, StringComparison.Ordinal) || file.EndsWith(kind + ".gz", StringComparison.Ordinal) || file.EndsWith(kind + ".lz4", StringComparison.Ordinal);
 
-    private static List<DebianPackage> ReadPackages(string[] indices)
+    private static List<DebianPackage> ReadPackages(string[] indices, CancellationToken cancel)
     {
         var packages = new List<DebianPackage>();
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -72,7 +72,7 @@ internal static class DebianCorpus
         {
             // A list may be empty (a suite without updates). A bad stanza from a foreign repository must not end the demo.
             if (new FileInfo(index).Length == 0) continue;
-            foreach (DebianPackage package in DebianIndex.Read(index, new SkippedRows()))
+            foreach (DebianPackage package in DebianIndex.Read(index, new SkippedRows(), cancel))
             {
                 if (package.Depends.Count > 0 && names.Add(package.Name)) packages.Add(package);
             }
@@ -80,13 +80,13 @@ internal static class DebianCorpus
         return packages;
     }
 
-    private static List<DebianPackage> AddLongDescriptions(List<DebianPackage> packages, string[] translations)
+    private static List<DebianPackage> AddLongDescriptions(List<DebianPackage> packages, string[] translations, CancellationToken cancel)
     {
         var byMd5 = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (string file in translations)
         {
             if (new FileInfo(file).Length == 0) continue;
-            foreach (DebianPackage entry in DebianIndex.Read(file, new SkippedRows()))
+            foreach (DebianPackage entry in DebianIndex.Read(file, new SkippedRows(), cancel))
             {
                 if (entry.DescriptionMd5.Length > 0) byMd5.TryAdd(entry.DescriptionMd5, entry.Description);
             }

@@ -19,9 +19,9 @@ internal static class DebianIndex
 
     /// <summary>Reads the stanzas of one file, plain, gzip or LZ4.</summary>
     /// <param name="skipped">Takes bad stanzas; without it the first one is fatal.</param>
-    public static IEnumerable<DebianPackage> Read(string path, SkippedRows? skipped = null)
+    public static IEnumerable<DebianPackage> Read(string path, SkippedRows? skipped = null, CancellationToken cancel = default)
     {
-        using var source = new LineSource(path);
+        using var source = new LineSource(path, cancel);
         var fields = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
         DataFormatException? problem = null;
         string? field = null;

@@ -6,7 +6,7 @@ namespace EdgeSlide.Training.Data;
 /// <summary>Rows <c>label,value,value,...</c> of the same number of values each, without header line.</summary>
 internal static class DenseFormat
 {
-    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, int?, SkippedRows?, RowStorage?)"/>.</summary>
+    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, int?, SkippedRows?, RowStorage?, CancellationToken)"/>.</summary>
     public static DenseDataset Read(string path, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null, RowStorage? storage = null) =>
         Read([path], labels, valueCount, skipped, storage)[0];
 
@@ -16,7 +16,7 @@ internal static class DenseFormat
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
     /// <param name="storage">Where the rows are kept; by default in memory.</param>
     public static IReadOnlyList<DenseDataset> Read(
-        IReadOnlyList<string> paths, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null, RowStorage? storage = null)
+        IReadOnlyList<string> paths, LabelVocabulary? labels = null, int? valueCount = null, SkippedRows? skipped = null, RowStorage? storage = null, CancellationToken cancel = default)
     {
         storage ??= RowStorage.Memory;
         var join = new LabelJoin(labels);
@@ -24,7 +24,7 @@ internal static class DenseFormat
         int width = valueCount ?? 0;
         foreach (string path in paths)
         {
-            using var source = new LineSource(path);
+            using var source = new LineSource(path, cancel);
             if (width == 0)
             {
                 if (!source.TryPeekLine(out ReadOnlyMemory<byte> first) || (width = first.Span.Count((byte)',')) == 0)
@@ -53,7 +53,7 @@ internal static class DenseFormat
     }
 
     /// <summary>Writes a file that reads back as the same rows, bit by bit; gzip if the name ends in .gz.</summary>
-    public static void Write(string path, DenseDataset data) => OutputFile.Write(path, output =>
+    public static void Write(string path, DenseDataset data, OutputFiles? files = null) => OutputFile.Write(path, output =>
     {
         for (int row = 0; row < data.RowCount; row++)
         {
@@ -65,7 +65,7 @@ internal static class DenseFormat
             foreach (float value in data.RowValues(row)) output.Append((byte)',').Append(value);
             output.Append((byte)'\n');
         }
-    });
+    }, files);
 
     private sealed class Block(LabelVocabulary? labels, int width) : RowBlock
     {

@@ -10,7 +10,7 @@ internal static class FastTextFormat
     public const int MaxRepeats = 64;
 
     /// <summary>Writes rows; gzip if the name ends in .gz.</summary>
-    public static void Write(string path, IRowSource rows) => OutputFile.Write(path, output =>
+    public static void Write(string path, IRowSource rows, OutputFiles? files = null) => OutputFile.Write(path, output =>
     {
         using RowCursor cursor = rows.CreateCursor();
         for (int row = 0; row < rows.RowCount; row++)
@@ -32,7 +32,7 @@ internal static class FastTextFormat
             }
             output.Append((byte)'\n');
         }
-    });
+    }, files);
 
     private static int Repeats(float value) => value >= 1 && value == MathF.Floor(value) ? (int)Math.Min(value, MaxRepeats) : 1;
 }

@@ -26,16 +26,18 @@ internal sealed class LineSource : IDisposable
     private const int LongestLine = 1 << 28;
 
     private readonly Stream _stream;
+    private readonly CancellationToken _cancel;
     private ReadOnlyMemory<byte> _carry;
     private long _line = 1;
     private bool _ended;
     // Grows, so that a small file does not cost a large buffer.
     private int _blockSize = FirstBlockSize;
 
+    /// <param name="cancel">Stops at the next block.</param>
     /// <exception cref="DataFormatException">The file cannot be opened, or is empty.</exception>
-    public LineSource(string path)
+    public LineSource(string path, CancellationToken cancel = default)
     {
-        Path = path;
+        (Path, _cancel) = (path, cancel);
         _stream = InputFile.Open(path);
         try
         {
@@ -100,6 +102,7 @@ internal sealed class LineSource : IDisposable
     private void Fill(int minimum)
     {
         if (_ended || _carry.Length >= minimum) return;
+        _cancel.ThrowIfCancellationRequested();
         if (minimum > LongestLine) throw Problem(_line, $"line is longer than {LongestLine >> 20} MiB");
         // Doubling for a line longer than a block keeps the copying linear.
         byte[] buffer = GC.AllocateUninitializedArray<byte>(minimum > _blockSize ? 2 * minimum : _blockSize);

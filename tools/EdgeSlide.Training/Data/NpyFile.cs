@@ -1,6 +1,4 @@
-using System.Runtime.InteropServices;
 using System.Text;
-using EdgeSlide.IO;
 
 namespace EdgeSlide.Training.Data;
 
@@ -10,22 +8,25 @@ internal static class NpyFile
     /// <summary>The items begin at a multiple of this, as the format asks, so that a reader may map the file.</summary>
     private const int Alignment = 64;
 
-    public static void Write<T>(string path, T[] items, params int[] shape) where T : unmanaged => Write(path, (IEnumerable<ReadOnlyMemory<T>>)[items], shape);
+    public static void Write<T>(OutputFiles files, string path, T[] items, params int[] shape) where T : unmanaged => Write(files, path, (IEnumerable<ReadOnlyMemory<T>>)[items], shape);
 
     /// <summary>Writes an array that comes in parts; each part is used up before the next is asked for.</summary>
-    public static void Write<T>(string path, IEnumerable<ReadOnlyMemory<T>> parts, params int[] shape) where T : unmanaged =>
-        WholeFile.Write(path, stream =>
+    public static void Write<T>(OutputFiles files, string path, IEnumerable<ReadOnlyMemory<T>> parts, params int[] shape) where T : unmanaged
+    {
+        files.Write(path, Header(TypeName<T>(), shape), Counted());
+
+        IEnumerable<ReadOnlyMemory<T>> Counted()
         {
             long missing = shape.Aggregate(1L, (product, dimension) => product * dimension);
-            stream.Write(Header(TypeName<T>(), shape));
             foreach (ReadOnlyMemory<T> part in parts)
             {
-                stream.Write(MemoryMarshal.AsBytes(part.Span));
+                yield return part;
                 missing -= part.Length;
             }
             if (missing != 0)
                 throw new ArgumentException($"{missing} items fewer than the shape says", nameof(parts));
-        });
+        }
+    }
 
     private static byte[] Header(string type, int[] shape)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.IO.Compression;
+using System.Runtime.InteropServices;
 using EdgeSlide.IO;
 
 namespace EdgeSlide.Training.Data;
@@ -11,30 +12,69 @@ internal static class OutputFile
     /// Writes beside the target and renames, so that no reader, crash or full disk ever meets half a file. A name that
     /// ends in <c>.gz</c> gets gzip.
     /// </summary>
-    public static void Write(string path, Action<Utf8Output> write) =>
-        WholeFile.Write(path, file =>
-        {
-            if (path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase))
-            {
-                using var gzip = new GZipStream(file, CompressionLevel.Optimal, leaveOpen: true);
-                WriteAll(gzip, write);
-            }
-            else
-            {
-                WriteAll(file, write);
-            }
-        });
-
-    private static void WriteAll(Stream stream, Action<Utf8Output> write)
+    /// <param name="files">Whose file it is, if it is one of several; it then appears with the others.</param>
+    public static void Write(string path, Action<Utf8Output> write, OutputFiles? files = null)
     {
-        var output = new Utf8Output(stream);
+        if (files is not null)
+        {
+            files.Write(path, write);
+            return;
+        }
+        using var alone = new OutputFiles(CancellationToken.None);
+        alone.Write(path, write);
+        alone.Commit();
+    }
+}
+
+/// <summary>The files that a command writes: all of them appear at its end, or, if it fails or is cancelled, none.</summary>
+internal sealed class OutputFiles(CancellationToken cancel) : IDisposable
+{
+    private readonly WholeFiles _files = new();
+
+    /// <summary>Writes text; a name that ends in <c>.gz</c> gets gzip.</summary>
+    public void Write(string path, Action<Utf8Output> write) => _files.Write(path, file =>
+    {
+        if (path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase))
+        {
+            using var gzip = new GZipStream(file, CompressionLevel.Optimal, leaveOpen: true);
+            WriteAll(gzip, write);
+        }
+        else
+        {
+            WriteAll(file, write);
+        }
+    });
+
+    /// <summary>Writes a header, then items that come in parts; each part is used up before the next is asked for.</summary>
+    public void Write<T>(string path, byte[] header, IEnumerable<ReadOnlyMemory<T>> parts) where T : unmanaged => _files.Write(path, file =>
+    {
+        file.Write(header);
+        foreach (ReadOnlyMemory<T> part in parts)
+        {
+            cancel.ThrowIfCancellationRequested();
+            file.Write(MemoryMarshal.AsBytes(part.Span));
+        }
+    });
+
+    public void Commit()
+    {
+        cancel.ThrowIfCancellationRequested();
+        _files.Commit();
+    }
+
+    public void Dispose() => _files.Dispose();
+
+    private void WriteAll(Stream stream, Action<Utf8Output> write)
+    {
+        var output = new Utf8Output(stream, cancel);
         write(output);
         output.Flush();
     }
 }
 
 /// <summary>Buffered UTF-8 text without encoder or allocation.</summary>
-internal sealed class Utf8Output(Stream stream)
+/// <param name="cancel">Stops at the next full buffer.</param>
+internal sealed class Utf8Output(Stream stream, CancellationToken cancel = default)
 {
     private readonly byte[] _buffer = new byte[1 << 16];
     private int _count;
@@ -71,6 +111,7 @@ internal sealed class Utf8Output(Stream stream)
 
     public void Flush()
     {
+        cancel.ThrowIfCancellationRequested();
         stream.Write(_buffer, 0, _count);
         _count = 0;
     }

@@ -29,9 +29,9 @@ internal static class ProseFormat
     }
 
     /// <summary>Appends a file's sentences; returns how many words they have.</summary>
-    public static long Convert(string path, Utf8Output output)
+    public static long Convert(string path, Utf8Output output, CancellationToken cancel = default)
     {
-        using var source = new LineSource(path);
+        using var source = new LineSource(path, cancel);
         var sentence = new Sentence(output);
         while (source.TryReadLine(out ReadOnlyMemory<byte> line))
         {

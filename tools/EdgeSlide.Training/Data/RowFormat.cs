@@ -29,18 +29,18 @@ internal static class RowFormats
     /// <param name="labels">The vocabulary; without one, it comes from the files.</param>
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
     /// <param name="storage">Where the rows are kept; by default in memory.</param>
-    public static IReadOnlyList<RawDataset> Read(IReadOnlyList<string> paths, LabelVocabulary? labels = null, SkippedRows? skipped = null, RowStorage? storage = null)
+    public static IReadOnlyList<RawDataset> Read(IReadOnlyList<string> paths, LabelVocabulary? labels = null, SkippedRows? skipped = null, RowStorage? storage = null, CancellationToken cancel = default)
     {
         switch (Detect(paths[0]))
         {
             case RowFormat.Text:
-                return TextFormat.Read(paths, labels, skipped: skipped, storage: storage);
+                return TextFormat.Read(paths, labels, skipped: skipped, storage: storage, cancel: cancel);
             case RowFormat.Dense:
-                return DenseFormat.Read(paths, labels, skipped: skipped, storage: storage);
+                return DenseFormat.Read(paths, labels, skipped: skipped, storage: storage, cancel: cancel);
             default:
                 var sets = new List<SparseDataset>();
                 foreach (string path in paths)
-                    sets.Add(XcFormat.Read(path, labels ?? sets.FirstOrDefault()?.Labels, sets.FirstOrDefault()?.FeatureCount, skipped, storage));
+                    sets.Add(XcFormat.Read(path, labels ?? sets.FirstOrDefault()?.Labels, sets.FirstOrDefault()?.FeatureCount, skipped, storage, cancel));
                 return sets;
         }
     }

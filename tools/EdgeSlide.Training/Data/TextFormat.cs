@@ -8,7 +8,7 @@ namespace EdgeSlide.Training.Data;
 /// </summary>
 internal static class TextFormat
 {
-    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, bool, SkippedRows?, RowStorage?)"/>.</summary>
+    /// <summary>Reads one file; see <see cref="Read(IReadOnlyList{string}, LabelVocabulary?, bool, SkippedRows?, RowStorage?, CancellationToken)"/>.</summary>
     public static TextDataset Read(string path, LabelVocabulary? labels = null, bool dropUnknownLabels = false, SkippedRows? skipped = null, RowStorage? storage = null) =>
         Read([path], labels, dropUnknownLabels, skipped, storage)[0];
 
@@ -18,14 +18,14 @@ internal static class TextFormat
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
     /// <param name="storage">Where the rows are kept; by default in memory.</param>
     public static IReadOnlyList<TextDataset> Read(
-        IReadOnlyList<string> paths, LabelVocabulary? labels = null, bool dropUnknownLabels = false, SkippedRows? skipped = null, RowStorage? storage = null)
+        IReadOnlyList<string> paths, LabelVocabulary? labels = null, bool dropUnknownLabels = false, SkippedRows? skipped = null, RowStorage? storage = null, CancellationToken cancel = default)
     {
         storage ??= RowStorage.Memory;
         var join = new LabelJoin(labels);
         var files = new List<(ListWriter<int> Labels, ListWriter<byte> Texts, long Unknown)>();
         foreach (string path in paths)
         {
-            using var source = new LineSource(path);
+            using var source = new LineSource(path, cancel);
             ListWriter<int> lists = new(storage);
             ListWriter<byte> texts = new(storage);
             long unknown = 0;
@@ -56,7 +56,7 @@ internal static class TextFormat
     }
 
     /// <summary>Writes a file that reads back as the same rows; gzip if the name ends in .gz.</summary>
-    public static void Write(string path, TextDataset data) => OutputFile.Write(path, output =>
+    public static void Write(string path, TextDataset data, OutputFiles? files = null) => OutputFile.Write(path, output =>
     {
         byte[][] keys = [.. Enumerable.Range(0, data.Labels.Count).Select(id => Encoding.UTF8.GetBytes(data.Labels.Key(id)))];
         for (int row = 0; row < data.RowCount; row++)
@@ -75,7 +75,7 @@ internal static class TextFormat
                 throw new DataFormatException(path, 0, $"text {Field.Quote(text)} cannot be written: it is empty or has a line end");
             output.Append((byte)'\t').Append(text).Append((byte)'\n');
         }
-    });
+    }, files);
 
     private sealed class Block(LabelVocabulary? labels, bool dropUnknown) : RowBlock
     {

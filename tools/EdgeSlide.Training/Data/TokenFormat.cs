@@ -76,9 +76,9 @@ internal static class TokenFormat
     /// Makes a vocabulary of the words that occur at least <paramref name="minimumCount"/> times, most frequent first,
     /// behind <c>&lt;eos&gt;</c> (0) and <c>&lt;unk&gt;</c> (1).
     /// </summary>
-    public static TokenVocabulary BuildVocabulary(string path, int minimumCount = 1, SkippedRows? skipped = null)
+    public static TokenVocabulary BuildVocabulary(string path, int minimumCount = 1, SkippedRows? skipped = null, CancellationToken cancel = default)
     {
-        using var source = new LineSource(path);
+        using var source = new LineSource(path, cancel);
         var all = new Utf8Vocabulary();
         var counts = new List<long>();
         RowReader.Read(source, () => new CountingBlock(), skipped, block =>
@@ -99,9 +99,9 @@ internal static class TokenFormat
     }
 
     /// <summary>Reads a text. A word that the vocabulary lacks becomes <c>&lt;unk&gt;</c>, or makes its line bad if there is no such entry.</summary>
-    public static TokenStream Read(string path, TokenVocabulary vocabulary, SkippedRows? skipped = null)
+    public static TokenStream Read(string path, TokenVocabulary vocabulary, SkippedRows? skipped = null, CancellationToken cancel = default)
     {
-        using var source = new LineSource(path);
+        using var source = new LineSource(path, cancel);
         var ids = new List<int>();
         long unknown = 0;
         RowReader.Read(source, () => new Block(vocabulary), skipped, block =>

@@ -13,9 +13,9 @@ internal static class XcFormat
     /// <param name="featureCount">Features that the header must agree with: those of the training set, for a test set.</param>
     /// <param name="skipped">Takes bad rows; without it the first one is fatal.</param>
     /// <param name="storage">Where the rows are kept; by default in memory.</param>
-    public static SparseDataset Read(string path, LabelVocabulary? labels = null, int? featureCount = null, SkippedRows? skipped = null, RowStorage? storage = null)
+    public static SparseDataset Read(string path, LabelVocabulary? labels = null, int? featureCount = null, SkippedRows? skipped = null, RowStorage? storage = null, CancellationToken cancel = default)
     {
-        using var source = new LineSource(path);
+        using var source = new LineSource(path, cancel);
         (int rows, int features, int labelCount) = ReadHeader(source);
         if (featureCount is { } expected && expected != features) throw source.Problem(1, $"header says {features} features, expected {expected}");
         if (labels is not null && labels.Count != labelCount) throw source.Problem(1, $"header says {labelCount} labels, expected {labels.Count}");
@@ -48,7 +48,7 @@ internal static class XcFormat
     }
 
     /// <summary>Writes a file that reads back as the same rows, bit by bit; gzip if the name ends in .gz.</summary>
-    public static void Write(string path, IRowSource data) => OutputFile.Write(path, output =>
+    public static void Write(string path, IRowSource data, OutputFiles? files = null) => OutputFile.Write(path, output =>
     {
         using RowCursor cursor = data.CreateCursor();
         output.Append(data.RowCount).Append((byte)' ').Append(data.FeatureCount).Append((byte)' ').Append(data.LabelCount).Append((byte)'\n');
@@ -67,7 +67,7 @@ internal static class XcFormat
             for (int i = 0; i < ids.Length; i++) output.Append((byte)' ').Append(ids[i]).Append((byte)':').Append(values[i]);
             output.Append((byte)'\n');
         }
-    });
+    }, files);
 
     private static (int Rows, int Features, int Labels) ReadHeader(LineSource source)
     {

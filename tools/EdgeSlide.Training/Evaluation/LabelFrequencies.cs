@@ -36,11 +36,13 @@ public sealed class LabelFrequencies
 
     /// <summary>
     /// [labels] 1 / p(label) = 1 + C (n + B)^-A with n the label's training rows of N and C = (ln N - 1) (B + 1)^A
-    /// (Jain, Prabhu and Varma, KDD 2016; A = 0.55, B = 1.5 is their choice for data without better knowledge).
+    /// (Jain, Prabhu and Varma, KDD 2016; A = 0.55, B = 1.5 is their choice for data without better knowledge). With fewer than
+    /// e rows C would be negative and p above 1, infinite or negative: there C = 0, p = 1 for every label, and PSP@k is P@k
+    /// over the best that the row's labels allow.
     /// </summary>
     public float[] InversePropensities(double a = 0.55, double b = 1.5)
     {
-        double c = (Math.Log(Rows) - 1) * Math.Pow(b + 1, a);
+        double c = Math.Max(0, Math.Log(Rows) - 1) * Math.Pow(b + 1, a);
         float[] inverse = new float[_counts.Length];
         for (int label = 0; label < inverse.Length; label++)
             inverse[label] = (float)(1 + (c * Math.Pow(_counts[label] + b, -a)));

@@ -12,24 +12,26 @@ internal static class ArrayExport
 {
     private const int Chunk = 4096;
 
-    /// <summary>Names of the files, in the order they are written.</summary>
-    public static IReadOnlyList<string> Write(TrainedModel model, Dataset rows, string folder)
+    /// <summary>Writes all files or none, and returns their names in the order they are written.</summary>
+    public static IReadOnlyList<string> Write(TrainedModel model, Dataset rows, string folder, CancellationToken cancel = default)
     {
         NetworkLayer output = model.Network.Layers[^1];
-        var files = new List<string>();
+        var names = new List<string>();
         string Target(string name)
         {
-            files.Add(name);
+            names.Add(name);
             return Path.Combine(folder, name);
         }
-        NpyFile.Write(Target("weights.npy"), output.Weights, output.Outputs, output.Inputs);
-        NpyFile.Write(Target("bias.npy"), output.Bias, output.Outputs);
-        NpyFile.Write(Target("hidden.npy"), Hidden(model.Network, rows), rows.RowCount, output.Inputs);
-        NpyFile.Write(Target("label_offsets.npy"), rows.LabelOffsets.Pieces(), rows.RowCount + 1);
-        NpyFile.Write(Target("label_ids.npy"), rows.LabelIds.Pieces(), checked((int)rows.LabelIds.Length));
+        using var files = new OutputFiles(cancel);
+        NpyFile.Write(files, Target("weights.npy"), output.Weights, output.Outputs, output.Inputs);
+        NpyFile.Write(files, Target("bias.npy"), output.Bias, output.Outputs);
+        NpyFile.Write(files, Target("hidden.npy"), Hidden(model.Network, rows), rows.RowCount, output.Inputs);
+        NpyFile.Write(files, Target("label_offsets.npy"), rows.LabelOffsets.Pieces(), rows.RowCount + 1);
+        NpyFile.Write(files, Target("label_ids.npy"), rows.LabelIds.Pieces(), checked((int)rows.LabelIds.Length));
         if (model.Frequencies is { } frequencies)
-            NpyFile.Write(Target("inverse_propensities.npy"), frequencies.InversePropensities(), rows.LabelCount);
-        return files;
+            NpyFile.Write(files, Target("inverse_propensities.npy"), frequencies.InversePropensities(), rows.LabelCount);
+        files.Commit();
+        return names;
     }
 
     private static IEnumerable<ReadOnlyMemory<float>> Hidden(Network network, Dataset rows)

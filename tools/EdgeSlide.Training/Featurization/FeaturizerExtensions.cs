@@ -8,7 +8,7 @@ namespace EdgeSlide.Training.Featurization;
 /// <summary>Runs the device's featurizer over whole data sets, on all cores.</summary>
 internal static class FeaturizerExtensions
 {
-    public static Dataset Featurize(this Featurizer featurizer, RawDataset raw)
+    public static Dataset Featurize(this Featurizer featurizer, RawDataset raw, CancellationToken cancel = default)
     {
         Action<int, FeatureVector> read = raw switch
         {
@@ -18,7 +18,7 @@ internal static class FeaturizerExtensions
             _ => throw new ArgumentException("unknown kind of rows", nameof(raw)),
         };
         (Items<long> labelOffsets, Items<int> labelIds) = raw.LabelLists();
-        (Items<long> offsets, Items<int> ids, Items<float> values) = Run(raw.RowCount, read, raw.Storage);
+        (Items<long> offsets, Items<int> ids, Items<float> values) = Run(raw.RowCount, read, raw.Storage, cancel);
         return new Dataset
         {
             FeatureCount = featurizer.FeatureCount,
@@ -36,7 +36,7 @@ internal static class FeaturizerExtensions
     /// the same text. A line's end is a word, and stands before the first word of the next.
     /// </summary>
     /// <param name="storage">Where the rows are kept; by default in memory.</param>
-    public static Dataset Featurize(this Featurizer featurizer, TokenStream stream, RowStorage? storage = null)
+    public static Dataset Featurize(this Featurizer featurizer, TokenStream stream, RowStorage? storage = null, CancellationToken cancel = default)
     {
         int[] tokens = stream.Ids;
         int endOfLine = stream.Vocabulary.EndOfLineId;
@@ -48,7 +48,7 @@ internal static class FeaturizerExtensions
         for (int i = 1; i < text.Length; i++)
             starts[i] = text[i - 1] == endOfLine ? i - 1 : starts[i - 1];
         (Items<long> offsets, Items<int> ids, Items<float> values) = Run(tokens.Length, (row, features) =>
-            featurizer.FromContext(text.AsSpan(starts[row + 1]..), row + 1 - starts[row + 1], features), storage ?? RowStorage.Memory);
+            featurizer.FromContext(text.AsSpan(starts[row + 1]..), row + 1 - starts[row + 1], features), storage ?? RowStorage.Memory, cancel);
         var labelOffsets = new long[tokens.Length + 1];
         for (int i = 0; i <= tokens.Length; i++)
             labelOffsets[i] = i;
@@ -64,7 +64,7 @@ internal static class FeaturizerExtensions
         };
     }
 
-    private static (Items<long> Offsets, Items<int> Ids, Items<float> Values) Run(int rows, Action<int, FeatureVector> read, RowStorage storage)
+    private static (Items<long> Offsets, Items<int> Ids, Items<float> Values) Run(int rows, Action<int, FeatureVector> read, RowStorage storage, CancellationToken cancel)
     {
         const int Chunk = 1024;
         var lists = new ListWriter<int>(storage);
@@ -88,6 +88,7 @@ internal static class FeaturizerExtensions
 
         Part Read(int first, int count)
         {
+            cancel.ThrowIfCancellationRequested();
             if (!idle.TryTake(out FeatureVector? features))
                 features = new FeatureVector();
             var part = new Part(new ListBuilder<int>(), []);

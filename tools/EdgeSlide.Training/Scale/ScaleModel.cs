@@ -25,10 +25,37 @@ internal static unsafe class ScaleModel
 
     /// <param name="path">The .eslide file.</param>
     /// <param name="options">The shape.</param>
-    /// <param name="pays">Whether auto mode hashes; known once a model of the shape has been measured.</param>
+    /// <param name="pays">Says whether hashing pays in the model of the file that it is given, which is what auto mode then follows; null if it does.</param>
     /// <param name="stage">Told what is going on.</param>
     /// <param name="cancel">Stops before the file is there.</param>
-    public static void Write(string path, ScaleOptions options, bool pays = true, Action<string>? stage = null, CancellationToken cancel = default)
+    public static void Write(string path, ScaleOptions options, Func<string, bool>? pays = null, Action<string>? stage = null, CancellationToken cancel = default)
+    {
+        Func<bool, IReadOnlyList<SectionContent>> sections = Generate(options, stage, cancel);
+        // Under a name of its own until the answer is known: a model that says the wrong thing must not be taken for the result.
+        string measured = $"{path}.{Environment.ProcessId}.measured";
+        try
+        {
+            stage?.Invoke("writing the model");
+            ModelWriter.Write(measured, sections(true));
+            if (pays is null || pays(measured))
+            {
+                cancel.ThrowIfCancellationRequested();
+                File.Move(measured, path, overwrite: true);
+                return;
+            }
+            cancel.ThrowIfCancellationRequested();
+            // Before the second file, so that the disk need not hold both.
+            File.Delete(measured);
+            ModelWriter.Write(path, sections(false));
+        }
+        finally
+        {
+            File.Delete(measured);
+        }
+    }
+
+    /// <summary>Makes all of a model but the answer to whether hashing pays, which completes it.</summary>
+    private static Func<bool, IReadOnlyList<SectionContent>> Generate(ScaleOptions options, Action<string>? stage, CancellationToken cancel)
     {
         options.Validate();
         stage?.Invoke("drawing features");
@@ -74,11 +101,9 @@ internal static unsafe class ScaleModel
         }
         stage?.Invoke("filling buckets");
         (byte[] offsets, byte[] entries, float voteScale) = Buckets(keys, options);
-        var selector = new SelectorHeader { Budget = (uint)Math.Min(options.Budget, options.Labels), SourceCount = 1, VoteBlend = options.VoteBlend, Pays = pays ? 1u : 0u };
+        var selector = new SelectorHeader { Budget = (uint)Math.Min(options.Budget, options.Labels), SourceCount = 1, VoteBlend = options.VoteBlend };
         var source = new SourceRecord { Kind = SourceKind.Features, KeyCount = (uint)options.Features, Tables = 1, Weight = 1f, VoteScale = voteScale };
-
-        stage?.Invoke("writing the model");
-        ModelWriter.Write(path,
+        return pays =>
         [
             new SectionContent(SectionKind.Provenance, 0, 0, Provenance(options)),
             new SectionContent(SectionKind.Network, 0, 0, ModelWriter.Record<NetworkHeader, LayerRecord>(in network, [inputRecord, outputRecord])),
@@ -88,10 +113,12 @@ internal static unsafe class ScaleModel
             SectionContent.Of(SectionKind.Bias, 0, 0, bias),
             new SectionContent(SectionKind.Weights, 1, 0, rows),
             new SectionContent(SectionKind.Scales, 1, 0, affine),
-            new SectionContent(SectionKind.Selector, 1, 0, ModelWriter.Record<SelectorHeader, SourceRecord>(in selector, [source])),
+            new SectionContent(SectionKind.Selector, 1, 0, Selector(selector with { Pays = pays ? 1u : 0u })),
             new SectionContent(SectionKind.BucketOffsets, 1, 0, offsets),
             new SectionContent(SectionKind.BucketEntries, 1, 0, entries),
-        ]);
+        ];
+
+        byte[] Selector(SelectorHeader header) => ModelWriter.Record<SelectorHeader, SourceRecord>(in header, [source]);
     }
 
     /// <summary>Writes queries with their labels in XC format.</summary>

@@ -50,7 +50,7 @@ internal sealed class SourceSpec
 
     public float Weight => FitsWeight ? 1f : Number("weight", 1f, 1e-9f, 1e9f);
 
-    /// <exception cref="ArgumentException">The source, an option's name or the weight is wrong; other options are read when the source is built.</exception>
+    /// <exception cref="ArgumentException">The source, an option's name or an option's value is wrong.</exception>
     public static SourceSpec Parse(string part, string method)
     {
         string[] halves = part.Split(':', 2);
@@ -64,8 +64,13 @@ internal sealed class SourceSpec
                 throw new ArgumentException($"method '{method}': {halves[0]} takes {string.Join(", ", allowed.Select(a => a + "="))} each at most once, not '{option}'");
         }
         _ = spec.Weight;
+        _ = SourceFactory.Read(spec);
         return spec;
     }
+
+    public ICandidateSource Build(TrainingEvidence evidence) => SourceFactory.Read(this)(evidence);
+
+    public ArgumentException Problem(string what) => new($"method '{_method}': {what}");
 
     public int Count(string option, int otherwise, int least, int most) => (int)Number(option, otherwise, least, most, whole: true);
 
@@ -74,7 +79,7 @@ internal sealed class SourceSpec
         if (!_options.TryGetValue(option, out string? text))
             return otherwise;
         bool fits = float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out float value) && value >= least && value <= most && (!whole || value == MathF.Floor(value));
-        return fits ? value : throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"method '{_method}': {Name} {option}={text} is not a number from {least} to {most}"));
+        return fits ? value : throw Problem(string.Create(CultureInfo.InvariantCulture, $"{Name} {option}={text} is not a number from {least} to {most}"));
     }
 
     public string Word(string option, string otherwise, params string[] allowed)
@@ -82,6 +87,6 @@ internal sealed class SourceSpec
         string word = _options.GetValueOrDefault(option, otherwise);
         return allowed.Length == 0 || allowed.Contains(word)
             ? word
-            : throw new ArgumentException($"method '{_method}': {Name} {option}={word} is none of {string.Join(", ", allowed)}");
+            : throw Problem($"{Name} {option}={word} is none of {string.Join(", ", allowed)}");
     }
 }

@@ -70,7 +70,7 @@ internal sealed class SelectionComparison : IDisposable
     {
         var sources = new List<(ICandidateSource Source, float Weight)>();
         foreach (SourceSpec source in spec.Sources)
-            sources.Add((SourceFactory.Create(source, _evidence), source.Weight));
+            sources.Add((source.Build(_evidence), source.Weight));
         Layers.NeuronLayer output = _model.Layout.Output;
         for (int i = 0; i < sources.Count; i++)
         {

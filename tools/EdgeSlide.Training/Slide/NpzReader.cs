@@ -20,7 +20,7 @@ internal static partial class NpzReader
     private const int MaxHeader = 1 << 16;
 
     /// <exception cref="DataFormatException">The file is not such a network; says what is wrong.</exception>
-    public static Network ReadNetwork(string path)
+    public static Network ReadNetwork(string path, CancellationToken cancel = default)
     {
         try
         {
@@ -28,6 +28,7 @@ internal static partial class NpzReader
             var arrays = new List<(NpyArray Weights, NpyArray Bias)>();
             for (int i = 0; Find(path, zip, $"w_layer_{i}") is { } entry; i++)
             {
+                cancel.ThrowIfCancellationRequested();
                 ZipArchiveEntry bias = Find(path, zip, $"b_layer_{i}") ?? throw new DataFormatException(path, 0, $"has w_layer_{i} but no b_layer_{i}");
                 arrays.Add((Read(path, entry), Read(path, bias)));
             }
@@ -35,7 +36,7 @@ internal static partial class NpzReader
                 throw new DataFormatException(path, 0, "has no array w_layer_0: not weights saved by SLIDE");
             if (zip.Entries.Count(e => e.Name.StartsWith("w_layer_", StringComparison.Ordinal)) != arrays.Count)
                 throw new DataFormatException(path, 0, $"has no array w_layer_{arrays.Count}, but later layers");
-            return Join(path, arrays);
+            return Join(path, arrays, cancel);
         }
         catch (Exception e) when (e is InvalidDataException or EndOfStreamException)
         {
@@ -47,7 +48,7 @@ internal static partial class NpzReader
         }
     }
 
-    private static Network Join(string path, List<(NpyArray Weights, NpyArray Bias)> arrays)
+    private static Network Join(string path, List<(NpyArray Weights, NpyArray Bias)> arrays, CancellationToken cancel)
     {
         var layers = new NetworkLayer[arrays.Count];
         for (int l = 0; l < layers.Length; l++)
@@ -66,6 +67,7 @@ internal static partial class NpzReader
                 // The file is neuron-major; our first layer has a row per feature.
                 for (int n = 0; n < outputs; n++)
                 {
+                    cancel.ThrowIfCancellationRequested();
                     for (int i = 0; i < inputs; i++)
                         layer.Weights[(i * outputs) + n] = weights.Values[(n * inputs) + i];
                 }

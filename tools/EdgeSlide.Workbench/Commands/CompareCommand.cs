@@ -87,26 +87,26 @@ internal static class CompareCommand
     {
         string[] named = parsed.GetValue(Methods) ?? [];
         MethodSpec[] methods = [.. (named.Length > 0 ? named : Defaults).Select(MethodSpec.Parse)];
-        TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
-        if (named.Length == 0 && (parsed.GetValue(HideFeatures) || model.Featurizer.Kind == Model.FeaturizerKind.Dense))
-            methods = [.. methods.Where(m => !m.Sources.Any(s => s.Name == "features"))];
+        var votes = new SelectorOptions { TopVote = parsed.GetValue(TopVote), NextVote = parsed.GetValue(NextVote), TrueVote = parsed.GetValue(TrueVote), TailPower = parsed.GetValue(TailVotes) };
+        votes.Validate();
         string? validationPath = parsed.GetValue(Validation);
-        string trainPath = parsed.GetValue(Train)!;
         double holdOut = DataOptions.Share(parsed, HoldOut);
         if (validationPath is null && holdOut == 0)
             throw new CommandException(ExitCodes.Usage, "--hold-out must be above 0 without --validation");
         if (parsed.GetValue(Rows) < 2)
             throw new CommandException(ExitCodes.Usage, "--rows must be at least 2");
-        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
+        TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
+        if (named.Length == 0 && (parsed.GetValue(HideFeatures) || model.Featurizer.Kind == Model.FeaturizerKind.Dense))
+            methods = [.. methods.Where(m => !m.Sources.Any(s => s.Name == "features"))];
+        string trainPath = parsed.GetValue(Train)!;
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels, cancel);
         (LoadedData train, LoadedData held) = validationPath is null ? files[0].Split(holdOut, 1) : (files[0], files[1]);
-        Dataset rows = QuantizeCommand.Featurize(model, train), heldRows = QuantizeCommand.Featurize(model, held);
+        Dataset rows = QuantizeCommand.Featurize(model, train, cancel), heldRows = QuantizeCommand.Featurize(model, held, cancel);
         if (heldRows.RowCount < 2)
             throw new CommandException(ExitCodes.BadInput, "at least two held-out rows are needed");
         long measuredRows = Math.Min(parsed.GetValue(Rows), heldRows.RowCount) / 2 + 1;
         if (methods.FirstOrDefault(m => Math.Min(m.Budget, heldRows.LabelCount) * measuredRows > Array.MaxLength) is { } large)
             throw new CommandException(ExitCodes.Usage, $"method '{large.Text}': the candidates of {measuredRows:N0} rows are too many for one table; lower --rows or the budget");
-        var votes = new SelectorOptions { TopVote = parsed.GetValue(TopVote), NextVote = parsed.GetValue(NextVote), TrueVote = parsed.GetValue(TrueVote), TailPower = parsed.GetValue(TailVotes) };
-        votes.Validate();
 
         string scratch = Path.GetTempFileName();
         try

@@ -21,11 +21,11 @@ internal static class ConvertCommand
               edgeslide-workbench data convert train.tsv train.xc.txt --network tags.esnet
             """) { path, target, network, format };
         data.AddTo(command);
-        command.SetAction(parsed =>
+        command.SetLongAction((parsed, cancel) =>
         {
             TrainedModel? model = parsed.GetValue(network) is { } file ? TrainedModel.Load(file) : null;
-            LoadedData loaded = data.Read(parsed, [parsed.GetValue(path)!], model?.Labels)[0];
-            IRowSource rows = model is not null ? loaded.Source(model.Featurizer) : loaded switch
+            LoadedData loaded = data.Read(parsed, [parsed.GetValue(path)!], model?.Labels, cancel)[0];
+            IRowSource rows = model is not null ? loaded.Source(model.Featurizer, cancel) : loaded switch
             {
                 LoadedRows { Rows: SparseDataset sparse } => sparse.ToDataset(),
                 LoadedRows { Rows: DenseDataset dense } => dense.ToSparse().ToDataset(),
@@ -34,10 +34,14 @@ internal static class ConvertCommand
             if (model is not null && rows.LabelCount != model.Network.OutputCount)
                 throw new CommandException(ExitCodes.BadInput, $"the data has {rows.LabelCount} labels, the network {model.Network.OutputCount}");
             string output = parsed.GetValue(target)!;
-            if (parsed.GetValue(format) == "fasttext")
-                FastTextFormat.Write(output, rows);
-            else
-                XcFormat.Write(output, rows);
+            using (var files = new OutputFiles(cancel))
+            {
+                if (parsed.GetValue(format) == "fasttext")
+                    FastTextFormat.Write(output, rows, files);
+                else
+                    XcFormat.Write(output, rows, files);
+                files.Commit();
+            }
             Console.Screen.Say($"wrote {output}: {rows.RowCount:N0} rows, {rows.FeatureCount:N0} features, {rows.LabelCount:N0} labels");
             return ExitCodes.Ok;
         });

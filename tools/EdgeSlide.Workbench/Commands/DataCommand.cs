@@ -19,9 +19,9 @@ internal static class DataCommand
         var json = new Option<bool>("--json") { Description = "Print JSON instead of text." };
         var command = new Command("describe", "Check a data set and print its counts.") { path, json };
         data.AddTo(command);
-        command.SetAction(parsed =>
+        command.SetLongAction((parsed, cancel) =>
         {
-            LoadedData loaded = data.Read(parsed, [parsed.GetValue(path)!])[0];
+            LoadedData loaded = data.Read(parsed, [parsed.GetValue(path)!], null, cancel)[0];
             (string Name, double Value)[] facts = loaded switch
             {
                 LoadedText text => [("tokens", text.Stream.Ids.Length), ("words", text.Stream.Vocabulary.Count), ("unknown_tokens", text.Stream.UnknownCount)],
@@ -80,14 +80,15 @@ internal static class DataCommand
         var data = new DataOptions();
         var command = new Command("split", "Split rows in two by a hash of each row's input: equal inputs stay together, and order does not matter.") { path, train, held, fraction, seed };
         data.AddTo(command);
-        command.SetAction(parsed =>
+        command.SetLongAction((parsed, cancel) =>
         {
             double share = DataOptions.Share(parsed, fraction);
-            if (data.Read(parsed, [parsed.GetValue(path)!])[0] is not LoadedRows rows)
+            if (Path.GetFullPath(parsed.GetValue(train)!) == Path.GetFullPath(parsed.GetValue(held)!))
+                throw new CommandException(ExitCodes.Usage, "TRAIN and HELDOUT are the same file");
+            if (data.Read(parsed, [parsed.GetValue(path)!], null, cancel)[0] is not LoadedRows rows)
                 throw new CommandException(ExitCodes.Usage, "a running text is split by place, not by rows: cut the file instead");
             (LoadedData a, LoadedData b) = rows.Split(share, (ulong)parsed.GetValue(seed));
-            Write(parsed.GetValue(train)!, ((LoadedRows)a).Rows);
-            Write(parsed.GetValue(held)!, ((LoadedRows)b).Rows);
+            Write([(parsed.GetValue(train)!, ((LoadedRows)a).Rows), (parsed.GetValue(held)!, ((LoadedRows)b).Rows)], cancel);
             return ExitCodes.Ok;
         });
         return command;
@@ -98,34 +99,39 @@ internal static class DataCommand
         var folder = new Argument<string>("FOLDER") { Description = "Receives train.tsv, valid.tsv and test.tsv." };
         Option<string> source = DataOptions.Choice("--source", "debian: this machine's package index; generated: made-up text with a Zipf tail of labels; auto: the first that is there.", "auto", "auto", "debian", "generated");
         var command = new Command("make", "Write the demo's corpus as label,label<TAB>text files.") { folder, source };
-        command.SetAction(parsed =>
+        command.SetLongAction((parsed, cancel) =>
         {
-            Corpus corpus = DemoCommand.LoadCorpus(parsed.GetValue(source)!);
+            Corpus corpus = DemoCommand.LoadCorpus(parsed.GetValue(source)!, cancel);
             string target = parsed.GetValue(folder)!;
             Directory.CreateDirectory(target);
             Console.Screen.Say(corpus.Description);
-            Write(Path.Combine(target, "train.tsv"), corpus.Train);
-            Write(Path.Combine(target, "valid.tsv"), corpus.Validation);
-            Write(Path.Combine(target, "test.tsv"), corpus.Test);
+            Write([(Path.Combine(target, "train.tsv"), corpus.Train), (Path.Combine(target, "valid.tsv"), corpus.Validation), (Path.Combine(target, "test.tsv"), corpus.Test)], cancel);
             return ExitCodes.Ok;
         });
         return command;
     }
 
-    private static void Write(string path, RawDataset rows)
+    /// <summary>Writes all files or none: a part of a new division beside a part of an old one would mix training and held-out rows.</summary>
+    private static void Write((string Path, RawDataset Rows)[] parts, CancellationToken cancel)
     {
-        switch (rows)
+        using var files = new OutputFiles(cancel);
+        foreach ((string path, RawDataset rows) in parts)
         {
-            case TextDataset text:
-                TextFormat.Write(path, text);
-                break;
-            case SparseDataset sparse:
-                XcFormat.Write(path, sparse.ToDataset());
-                break;
-            case DenseDataset dense:
-                DenseFormat.Write(path, dense);
-                break;
+            switch (rows)
+            {
+                case TextDataset text:
+                    TextFormat.Write(path, text, files);
+                    break;
+                case SparseDataset sparse:
+                    XcFormat.Write(path, sparse.ToDataset(), files);
+                    break;
+                case DenseDataset dense:
+                    DenseFormat.Write(path, dense, files);
+                    break;
+            }
         }
-        Console.Screen.Say($"wrote {path}: {rows.RowCount:N0} rows");
+        files.Commit();
+        foreach ((string path, RawDataset rows) in parts)
+            Console.Screen.Say($"wrote {path}: {rows.RowCount:N0} rows");
     }
 }

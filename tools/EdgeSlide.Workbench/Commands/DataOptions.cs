@@ -32,14 +32,14 @@ internal sealed class DataOptions
         command.Options.Add(Spill);
     }
 
-    public IReadOnlyList<LoadedData> Read(ParseResult parsed, IReadOnlyList<string> paths, IReadOnlyList<string>? labels = null)
+    public IReadOnlyList<LoadedData> Read(ParseResult parsed, IReadOnlyList<string> paths, IReadOnlyList<string>? labels, CancellationToken cancel)
     {
         SkippedRows? skipped = parsed.GetValue(SkipBadRows) ? new SkippedRows() : null;
         DataFormat format = parsed.GetValue(Format) == "tokens" ? DataFormat.Tokens : DataFormat.Auto;
         RowStorage storage = Storage(parsed.GetValue(Spill));
         if (storage == RowStorage.Memory && format != DataFormat.Tokens)
             MemoryBudget.Require("keeping the rows in memory", paths.Sum(EstimateRows), advice: "keep them in files with --spill FOLDER");
-        IReadOnlyList<LoadedData> data = LoadedData.Read(paths, format, parsed.GetValue(Labels), labels, parsed.GetValue(MinCount), skipped, storage);
+        IReadOnlyList<LoadedData> data = LoadedData.Read(paths, format, parsed.GetValue(Labels), labels, parsed.GetValue(MinCount), skipped, storage, cancel);
         if (skipped is { Count: > 0 })
             Console.Screen.Say($"left out {skipped.Count} bad rows, the first: {skipped.First!.Message}");
         return data;

@@ -44,12 +44,12 @@ internal static class DemoCommand
         return command;
     }
 
-    public static Corpus LoadCorpus(string source)
+    public static Corpus LoadCorpus(string source, CancellationToken cancel)
     {
         if (source == "generated")
             return SyntheticCorpus.Generate();
         // Short descriptions only: whether long ones are installed differs between machines, and the time with it.
-        Corpus? corpus = DebianCorpus.TryLoad(out string reason, longDescriptions: false);
+        Corpus? corpus = DebianCorpus.TryLoad(out string reason, longDescriptions: false, cancel: cancel);
         if (corpus is not null)
             return corpus;
         if (source == "debian")
@@ -62,7 +62,7 @@ internal static class DemoCommand
     {
         var clock = Stopwatch.StartNew();
         Directory.CreateDirectory(folder);
-        Corpus corpus = LoadCorpus(source);
+        Corpus corpus = LoadCorpus(source, cancel);
         Screen.Say(corpus.Description);
         string test = Path.Combine(folder, "test.tsv");
         TextFormat.Write(test, corpus.Test);
@@ -76,8 +76,8 @@ internal static class DemoCommand
 
         string model = Path.Combine(folder, "demo.eslide");
         var selector = new SelectorOptions { TopVote = 1f, NextVote = 0.2f, TrueVote = 2f };
-        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(network, new LoadedRows(corpus.Train).Featurize(network.Featurizer),
-            new LoadedRows(corpus.Validation).Featurize(network.Featurizer), selector, new StorageOptions(), model, stage: stage, cancel: cancel));
+        QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(network, new LoadedRows(corpus.Train).Featurize(network.Featurizer, cancel),
+            new LoadedRows(corpus.Validation).Featurize(network.Featurizer, cancel), selector, new StorageOptions(), model, stage: stage, cancel: cancel));
         QuantizeCommand.Print(network.Network, report, model);
 
         DeviceBinary binary = Screen.Stages(stage =>
@@ -89,7 +89,7 @@ internal static class DemoCommand
         SideBySide result = Screen.Stages(stage =>
         {
             stage("measuring with the device binary");
-            return SideBySide.Measure(network, new LoadedRows(corpus.Test).Featurize(network.Featurizer), network.Frequencies, model, test, binary, cancel);
+            return SideBySide.Measure(network, new LoadedRows(corpus.Test).Featurize(network.Featurizer, cancel), network.Frequencies, model, test, binary, cancel);
         });
         result.Print();
         Screen.Say($"done in {clock.Elapsed.TotalSeconds:F0} s; ask on: echo \"a chess program\" | {Path.Combine(folder, "device", "edgeslide")} predict {model}");

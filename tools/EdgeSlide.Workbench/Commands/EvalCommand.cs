@@ -32,9 +32,9 @@ internal static class EvalCommand
         TrainedModel network = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string testPath = parsed.GetValue(Test)!;
         string? trainPath = parsed.GetValue(Train);
-        IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [testPath] : [testPath, trainPath], network.Labels);
-        Dataset test = QuantizeCommand.Featurize(network, files[0]);
-        LabelFrequencies? frequencies = trainPath is null ? network.Frequencies : LabelFrequencies.Of(QuantizeCommand.Featurize(network, files[1]));
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [testPath] : [testPath, trainPath], network.Labels, cancel);
+        Dataset test = QuantizeCommand.Featurize(network, files[0], cancel);
+        LabelFrequencies? frequencies = trainPath is null ? network.Frequencies : LabelFrequencies.Of(QuantizeCommand.Featurize(network, files[1], cancel));
         if (parsed.GetValue(Model) is { } modelPath)
         {
             DeviceBinary binary = parsed.GetValue(Binary) is { } path

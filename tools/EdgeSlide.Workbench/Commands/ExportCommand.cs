@@ -25,16 +25,16 @@ internal static class ExportCommand
               edgeslide-workbench export tags.esnet test.tsv --out arrays
             """) { network, rows, folder };
         data.AddTo(command);
-        command.SetAction(parsed =>
+        command.SetLongAction((parsed, cancel) =>
         {
             TrainedModel model = TrainedModel.Load(parsed.GetValue(network)!);
             string target = parsed.GetValue(folder)!;
-            Dataset test = QuantizeCommand.Featurize(model, data.Read(parsed, [parsed.GetValue(rows)!], model.Labels)[0]);
+            Dataset test = QuantizeCommand.Featurize(model, data.Read(parsed, [parsed.GetValue(rows)!], model.Labels, cancel)[0], cancel);
             Directory.CreateDirectory(target);
             IReadOnlyList<string> files = Screen.Stages(stage =>
             {
                 stage($"hidden vectors of {test.RowCount:N0} rows");
-                return ArrayExport.Write(model, test, target);
+                return ArrayExport.Write(model, test, target, cancel);
             });
             Screen.Say($"wrote {string.Join(", ", files)} to {target}");
             return ExitCodes.Ok;

@@ -75,12 +75,13 @@ internal static class GenerateCommand
         string model = parsed.GetValue(Model)!;
         BreakEven times = Screen.Stages(stage =>
         {
-            ScaleModel.Write(model, options, stage: stage, cancel: cancel);
-            stage("measuring");
-            BreakEven measured = Measure(model, options);
-            if (!measured.HashingPays)
-                ScaleModel.Write(model, options, pays: false, stage, cancel);
-            return measured;
+            BreakEven? measured = null;
+            ScaleModel.Write(model, options, path =>
+            {
+                stage("measuring");
+                return (measured = Measure(path, options)).HashingPays;
+            }, stage, cancel);
+            return measured!;
         });
         Screen.Say($"wrote {model} ({new FileInfo(model).Length:N0} bytes)");
         Screen.Say(string.Create(CultureInfo.InvariantCulture, $"here a query took {times.LshNanoseconds / 1000:F1} us with hashing, {times.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(times.HashingPays ? "lsh" : "dense")}; break-even at about {times.Width:N0} labels"));

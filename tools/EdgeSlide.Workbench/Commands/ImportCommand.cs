@@ -25,10 +25,10 @@ internal static class ImportCommand
             Reads w_layer_i [neurons, inputs] and b_layer_i [neurons], ReLU between layers, softmax at the end. Inputs are
             sparse rows in the XC format with the same feature numbers.
             """) { path, output, names, normalize, zero };
-        command.SetAction(parsed =>
+        command.SetLongAction((parsed, cancel) =>
         {
             string file = parsed.GetValue(path)!;
-            Network network = NpzReader.ReadNetwork(file);
+            Network network = NpzReader.ReadNetwork(file, cancel);
             if (parsed.GetValue(zero))
             {
                 foreach (NetworkLayer layer in network.Layers)
@@ -49,6 +49,7 @@ internal static class ImportCommand
                 LineStartToken = FeaturizerRecord.NoToken,
             }, null, null);
             string target = parsed.GetValue(output)!;
+            cancel.ThrowIfCancellationRequested();
             new TrainedModel(network, featurizer, labels, labelFile is not null, new TrainingRecord
             {
                 Tool = "SLIDE C++ reference, imported",

@@ -53,8 +53,8 @@ internal static class NegativesCommand
         int draws = parsed.GetValue(Draws), repetitions = parsed.GetValue(Repetitions), limit = parsed.GetValue(Limit);
         if (draws < 4 || repetitions < 2 || limit < 1)
             throw new CommandException(ExitCodes.Usage, "--negatives must be at least 4, --repetitions 2 and --rows 1");
-        LoadedData loaded = Data.Read(parsed, [parsed.GetValue(Rows)!], model.Labels)[0];
-        Dataset rows = QuantizeCommand.Featurize(model, holdOut > 0 ? loaded.Split(holdOut, 1).Validation : loaded);
+        LoadedData loaded = Data.Read(parsed, [parsed.GetValue(Rows)!], model.Labels, cancel)[0];
+        Dataset rows = QuantizeCommand.Featurize(model, holdOut > 0 ? loaded.Split(holdOut, 1).Validation : loaded, cancel);
         float power = parsed.GetValue(Power);
         NegativesPlan[] plans =
         [

@@ -24,11 +24,11 @@ internal static class ProseCommand
         {
             folder, target, split,
         };
-        command.SetAction(parsed => Run(parsed.GetValue(folder)!, parsed.GetValue(target)!, parsed.GetValue(split)));
+        command.SetLongAction((parsed, cancel) => Run(parsed.GetValue(folder)!, parsed.GetValue(target)!, parsed.GetValue(split), cancel));
         return command;
     }
 
-    private static int Run(string folder, string target, string? splitFile)
+    private static int Run(string folder, string target, string? splitFile, CancellationToken cancel)
     {
         if (!Directory.Exists(folder))
             throw new DataFormatException(folder, 0, "no such folder");
@@ -38,17 +38,21 @@ internal static class ProseCommand
         if (files.Length == 0)
             throw new DataFormatException(folder, 0, "no *.txt or *.txt.gz");
         Directory.CreateDirectory(target);
+        using var outputs = new OutputFiles(cancel);
+        var written = new List<string>();
         foreach (string part in Parts.Where(byPart.Contains))
         {
             string path = Path.Combine(target, $"{part}.txt.gz");
             long words = 0;
-            OutputFile.Write(path, output =>
+            outputs.Write(path, output =>
             {
                 foreach (string file in byPart[part])
-                    words += ProseFormat.Convert(file, output);
+                    words += ProseFormat.Convert(file, output, cancel);
             });
-            Console.Screen.Say($"wrote {path}: {byPart[part].Count()} files, {words:N0} words");
+            written.Add($"wrote {path}: {byPart[part].Count()} files, {words:N0} words");
         }
+        outputs.Commit();
+        written.ForEach(Console.Screen.Say);
         return ExitCodes.Ok;
     }
 

@@ -93,7 +93,7 @@ internal static class QuantizeCommand
         }
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string trainPath = parsed.GetValue(Train)!;
-        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels);
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels, cancel);
         LoadedData train = files[0];
         LoadedData? held = validationPath is null ? null : files[1];
         if (held is null && holdOut > 0)
@@ -131,8 +131,8 @@ internal static class QuantizeCommand
             CompareRows = parsed.GetValue(CompareRows),
             Reorder = parsed.GetValue(Reorder),
         };
-        Dataset rows = Featurize(model, train);
-        Dataset? heldRows = held is null ? null : Featurize(model, held);
+        Dataset rows = Featurize(model, train, cancel);
+        Dataset? heldRows = held is null ? null : Featurize(model, held, cancel);
         if (hide)
             (model, rows, heldRows) = (HiddenInput.Of(model), HiddenInput.Of(model, rows), heldRows is null ? null : HiddenInput.Of(model, heldRows));
         string output = parsed.GetValue(Out)!;
@@ -141,9 +141,9 @@ internal static class QuantizeCommand
         return ExitCodes.Ok;
     }
 
-    public static Dataset Featurize(TrainedModel model, LoadedData data)
+    public static Dataset Featurize(TrainedModel model, LoadedData data, CancellationToken cancel)
     {
-        Dataset rows = data.Featurize(model.Featurizer);
+        Dataset rows = data.Featurize(model.Featurizer, cancel);
         return rows.LabelCount == model.Network.OutputCount
             ? rows
             : throw new CommandException(ExitCodes.BadInput, $"the data has {rows.LabelCount} labels, the network {model.Network.OutputCount}");

@@ -58,10 +58,10 @@ internal static class ReportCommand
         LabelFrequencies? frequencies = network.Frequencies;
         if (testPath is not null)
         {
-            IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [testPath] : [testPath, trainPath], network.Labels);
-            test = (QuantizeCommand.Featurize(network, files[0]), Path.GetFileName(testPath), files[0].Describe);
+            IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [testPath] : [testPath, trainPath], network.Labels, cancel);
+            test = (QuantizeCommand.Featurize(network, files[0], cancel), Path.GetFileName(testPath), files[0].Describe);
             if (trainPath is not null)
-                frequencies = LabelFrequencies.Of(QuantizeCommand.Featurize(network, files[1]));
+                frequencies = LabelFrequencies.Of(QuantizeCommand.Featurize(network, files[1], cancel));
         }
         Screen.Stages(stage =>
         {

@@ -45,13 +45,13 @@ internal static class SlideCommand
             SlideOptions options = knobs.Read(parsed) with { Active = SlideOptionsGroup.Numbers(parsed, active, 1) };
             options.Validate();
             string? testPath = parsed.GetValue(test);
-            IReadOnlyList<LoadedData> files = data.Read(parsed, testPath is null ? [parsed.GetValue(path)!] : [parsed.GetValue(path)!, testPath]);
+            IReadOnlyList<LoadedData> files = data.Read(parsed, testPath is null ? [parsed.GetValue(path)!] : [parsed.GetValue(path)!, testPath], null, cancel);
             Featurizer featurizer = files[0].Fit(new FeatureOptions
             {
                 MinCount = parsed.GetValue(data.MinCount),
                 Normalization = parsed.GetValue(normalize) == "l2" ? ValueNormalization.L2 : ValueNormalization.None,
             });
-            Dataset rows = files[0].Featurize(featurizer);
+            Dataset rows = files[0].Featurize(featurizer, cancel);
             using var trainer = new SlideTrainer(options, rows);
             SlideResult result = Progress("training", report => trainer.Run(report, cancel));
             if (result.Cancelled)
@@ -67,7 +67,7 @@ internal static class SlideCommand
                 Options = Provenance.Settings(parsed),
             })
             { Frequencies = LabelFrequencies.Of(rows) }.Save(parsed.GetValue(output)!);
-            SlideScore? score = testPath is null ? null : trainer.Evaluate(files[1].Featurize(featurizer));
+            SlideScore? score = testPath is null ? null : trainer.Evaluate(files[1].Featurize(featurizer, cancel));
             Print(parsed.GetValue(json), [
                 ("seconds", result.Seconds), ("loss", result.Loss), ("train_products_per_row", result.TrainingProducts),
                 ("train_hashing_per_row", result.TrainingHashing),
@@ -107,7 +107,7 @@ internal static class SlideCommand
             string[] names = parsed.GetValue(methods)!.Split(',');
             if (names.FirstOrDefault(n => n != "gemm" && !Modes.ContainsKey(n)) is { } unknown)
                 throw new CommandException(ExitCodes.Usage, $"--methods: '{unknown}' is none of gemm, {string.Join(", ", Modes.Keys)}");
-            (Dataset train, Dataset held) = Load(parsed.GetValue(task)!, parsed.GetValue(path), parsed.GetValue(test), parsed.GetValue(rows), parsed.GetValue(testRows));
+            (Dataset train, Dataset held) = Load(parsed.GetValue(task)!, parsed.GetValue(path), parsed.GetValue(test), parsed.GetValue(rows), parsed.GetValue(testRows), cancel);
             Screen.Say($"{train.RowCount:N0} training rows, {held.RowCount:N0} test rows, {train.FeatureIds.Length / (double)train.RowCount:F0} of {train.FeatureCount} inputs not 0");
             var results = new List<SweepRow>();
             foreach (string name in names)
@@ -150,7 +150,7 @@ internal static class SlideCommand
         NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
-    private static (Dataset Train, Dataset Test) Load(string task, string? path, string? testPath, int rows, int testRows)
+    private static (Dataset Train, Dataset Test) Load(string task, string? path, string? testPath, int rows, int testRows, CancellationToken cancel)
     {
         if (task != "data")
         {
@@ -162,12 +162,12 @@ internal static class SlideCommand
         }
         if (path is null)
             throw new CommandException(ExitCodes.Usage, "which data? Name TRAIN, or use --task convex or rectangles");
-        IReadOnlyList<LoadedData> files = LoadedData.Read(testPath is null ? [path] : [path, testPath], DataFormat.Auto, null, null, 1, null, RowStorage.Memory);
+        IReadOnlyList<LoadedData> files = LoadedData.Read(testPath is null ? [path] : [path, testPath], DataFormat.Auto, null, null, 1, null, RowStorage.Memory, cancel);
         (LoadedData train, LoadedData held) = testPath is null ? files[0].Split(0.1, 1) : (files[0], files[1]);
         if (train is not LoadedRows { Rows: DenseDataset })
             throw new CommandException(ExitCodes.Usage, $"{path}: the sweep takes dense rows label,value,value,...");
         Featurizer featurizer = train.Fit(new FeatureOptions { Normalization = ValueNormalization.None });
-        (Dataset a, Dataset b) = (train.Featurize(featurizer), held.Featurize(featurizer));
+        (Dataset a, Dataset b) = (train.Featurize(featurizer, cancel), held.Featurize(featurizer, cancel));
         // Images come as 0 to 255; inputs of about 1 need no other learning rate than binary images.
         float most = a.FeatureValues.Select(MathF.Abs).DefaultIfEmpty(1f).Max();
         return (Divided(a, most), Divided(b, most));

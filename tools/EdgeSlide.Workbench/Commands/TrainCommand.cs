@@ -93,7 +93,7 @@ internal static class TrainCommand
         FeatureOptions features = ReadFeatureOptions(parsed);
         TrainerOptions options = ReadTrainerOptions(parsed);
         double holdOut = DataOptions.Share(parsed, HoldOut);
-        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath]);
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], null, cancel);
         LoadedData train = files[0];
         LoadedData? validation = validationPath is null ? null : files[1];
         if (validation is null && holdOut > 0)
@@ -117,8 +117,8 @@ internal static class TrainCommand
         // Every row of a dense set has every feature: only the hidden vector tells its rows apart.
         if (featurizer.Kind == FeaturizerKind.Dense)
             options = options with { TableKeys = TableKeys.HiddenVector };
-        IRowSource rows = train.Source(featurizer);
-        IRowSource? held = validation?.Source(featurizer);
+        IRowSource rows = train.Source(featurizer, cancel);
+        IRowSource? held = validation?.Source(featurizer, cancel);
         Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset data ? $" ({data.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
         long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount);
         MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");

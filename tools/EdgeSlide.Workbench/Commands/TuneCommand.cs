@@ -81,12 +81,12 @@ internal static class TuneCommand
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath);
         RefuseTrainingRows(model, modelPath, validationPath, holdOut);
         string[] labels = [.. Enumerable.Range(0, model.LabelCount).Select(model.LabelName)];
-        IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [validationPath] : [validationPath, trainPath], labels);
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [validationPath] : [validationPath, trainPath], labels, cancel);
         LoadedData held = holdOut > 0 ? files[0].Split(holdOut, 1).Validation : files[0];
-        Dataset rows = held.Featurize(model.Featurizer);
+        Dataset rows = held.Featurize(model.Featurizer, cancel);
         if (rows.LabelCount != model.LabelCount)
             throw new CommandException(ExitCodes.BadInput, $"{validationPath}: has {rows.LabelCount} labels, the model {model.LabelCount}");
-        TuningNetwork? network = networkPath is null ? null : LoadNetwork(model, networkPath, trainPath!, files[1], validationPath, holdOut);
+        TuningNetwork? network = networkPath is null ? null : LoadNetwork(model, networkPath, trainPath!, files[1], validationPath, holdOut, cancel);
         if (rows.RowCount > 0 && 100.0 / rows.RowCount > options.MaxLoss)
             Screen.Say($"{rows.RowCount} validation rows cannot show a loss of {options.MaxLoss} points: one row is {100.0 / rows.RowCount:F2}");
 
@@ -125,7 +125,7 @@ internal static class TuneCommand
         }
     }
 
-    private static TuningNetwork LoadNetwork(EdgeSlideModel model, string networkPath, string trainPath, LoadedData train, string validationPath, double holdOut)
+    private static TuningNetwork LoadNetwork(EdgeSlideModel model, string networkPath, string trainPath, LoadedData train, string validationPath, double holdOut, CancellationToken cancel)
     {
         TrainedModel network = TrainedModel.Load(networkPath);
         if (network.Featurizer.FeatureCount != model.FeatureCount || network.Network.OutputCount != model.LabelCount
@@ -140,7 +140,7 @@ internal static class TuneCommand
                 throw new CommandException(ExitCodes.BadInput, $"{trainPath}: the rows that fill the tables cannot judge them; give other rows, or --hold-out");
             train = train.Split(holdOut, 1).Train;
         }
-        Dataset rows = QuantizeCommand.Featurize(network, train);
+        Dataset rows = QuantizeCommand.Featurize(network, train, cancel);
         return new TuningNetwork(network, rows, network.Frequencies ?? LabelFrequencies.Of(rows));
     }
 }
