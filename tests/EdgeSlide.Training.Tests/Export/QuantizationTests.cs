@@ -112,6 +112,29 @@ public sealed class QuantizationTests : IDisposable
         return new TrainedModel(trained.Network, featurizer, [.. Enumerable.Range(0, 200).Select(i => $"{i}")], false, new TrainingRecord());
     }
 
+    [Theory]
+    [InlineData("choosing vote blend and budget, and measuring")]
+    [InlineData("calibrating probabilities")]
+    [InlineData("writing the model")]
+    public void An_unfinished_model_is_never_under_its_name(string last)
+    {
+        Dataset train = Samples.Learnable(1, 3000, 2000, 200), held = Samples.Learnable(2, 600, 2000, 200);
+        TrainedModel model = Trained(train, held);
+        string path = Path.Combine(_folder, "model.eslide");
+        File.WriteAllText(path, "the model before");
+        using var cancel = new CancellationTokenSource();
+        var stages = new List<string>();
+        Assert.ThrowsAny<OperationCanceledException>(() => QuantizationJob.Run(model, train, held, new SelectorOptions { Budget = 16 }, new StorageOptions(), path, stage: stage =>
+        {
+            stages.Add(stage);
+            if (stage == last)
+                cancel.Cancel();
+        }, cancel: cancel.Token));
+        Assert.Equal(last, stages[^1]);
+        Assert.Equal([path], Directory.GetFiles(_folder));
+        Assert.Equal("the model before", File.ReadAllText(path));
+    }
+
     [Fact]
     public void Other_weight_formats_are_compared_and_the_chosen_one_is_written()
     {

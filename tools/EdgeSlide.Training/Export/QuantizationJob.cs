@@ -63,6 +63,7 @@ internal static class QuantizationJob
 
     /// <param name="train">The featurized rows that fill the tables.</param>
     /// <param name="held">Featurized held-out rows on which blend and budget are chosen, probabilities are calibrated and the report is measured; null for none of that.</param>
+    /// <param name="path">The model; it appears when it is complete.</param>
     /// <param name="source">Without held-out rows, the model whose calibration, blend and budget are taken over.</param>
     public static QuantizationReport Run(TrainedModel model, Dataset train, Dataset? held, SelectorOptions options, StorageOptions storage, string path,
         CalibrationSource? source = null, Action<string>? stage = null, CancellationToken cancel = default)
@@ -75,6 +76,24 @@ internal static class QuantizationJob
                 throw new ArgumentException("a calibration is taken over or fitted to held-out rows, not both");
             options = source.Adopt(model, options);
         }
+        // Blend, budget and calibration are found with models that lack them: no reader should meet those.
+        string draft = $"{path}.{Environment.ProcessId}.draft";
+        try
+        {
+            QuantizationReport report = Draft(model, train, held, options, storage, draft, source, stage, cancel);
+            cancel.ThrowIfCancellationRequested();
+            File.Move(draft, path, overwrite: true);
+            return report;
+        }
+        finally
+        {
+            File.Delete(draft);
+        }
+    }
+
+    private static QuantizationReport Draft(TrainedModel model, Dataset train, Dataset? held, SelectorOptions options, StorageOptions storage, string path,
+        CalibrationSource? source, Action<string>? stage, CancellationToken cancel)
+    {
         stage?.Invoke("quantizing weights");
         var quantized = QuantizedNetwork.From(model.Network, model.Featurizer.Kind == FeaturizerKind.Dense, storage);
         stage?.Invoke("building tables from the network's answers on the training rows");
