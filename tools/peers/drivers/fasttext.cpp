@@ -19,7 +19,8 @@ public:
     std::vector<int32_t> words(const std::string& line) const
     {
         std::vector<int32_t> words, labels;
-        std::istringstream stream(line);
+        // With its end, which is a word of its own to fastText, in training too.
+        std::istringstream stream(line + '\n');
         model_.getDictionary()->getLine(stream, words, labels);
         return words;
     }
