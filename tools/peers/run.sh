@@ -172,7 +172,7 @@ prepare_fasttext() {
         "$out/bin/fasttext" time "$out/fasttext-hs-ftz.ftz" "$out/test.ft" "$queries"
 }
 fasttext_scores() { # PEER SUFFIX ROWS
-    make_file "$out/$1.scores" "$out/$1.$2" "$arrays.done" -- to_file heavy "$out/bin/fasttext" score "$out/$1.$2" "$out/test.ft" "$arrays" "$3"
+    make_file "$out/$1.scores" "$out/$1.$2" "$arrays.done" "$drivers/fasttext.cpp" -- to_file heavy "$out/bin/fasttext" score "$out/$1.$2" "$out/test.ft" "$arrays" "$3"
 }
 
 
