@@ -112,6 +112,7 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
     [InlineData("train bad.txt", 4, "bad.txt:2:")]
     [InlineData("train train.tsv --epochs 0", 2, "epochs must be positive")]
+    [InlineData("train train.tsv --activation tanh", 2, "tanh")]
     [InlineData("train train.tsv --keep last --patience 2", 2, "patience waits for a better epoch to keep")]
     [InlineData("train train.tsv --lsh-negatives 8 --mode full", 2, "the full softmax draws none")]
     [InlineData("train train.tsv --lsh-negatives 8 --negatives 0", 2, "LSH negatives need random negatives")]

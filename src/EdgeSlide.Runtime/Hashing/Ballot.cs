@@ -43,6 +43,10 @@ internal sealed unsafe class Ballot : IDisposable
     private uint* _places;
     private int* _survivors;
     private int _capacity;
+
+    private Opened* _opened;
+    private int _openedCapacity;
+
     private int _count;
 
     /// <summary>A ballot without votes.</summary>
@@ -73,7 +77,7 @@ internal sealed unsafe class Ballot : IDisposable
     public long HashBytes { get; private set; }
 
     /// <summary>Bytes of working memory, as far as queries have needed it until now.</summary>
-    public long MemoryBytes => (1L << _slotBits) * sizeof(Slot) + _capacity * 16L;
+    public long MemoryBytes => (1L << _slotBits) * sizeof(Slot) + _capacity * 16L + (long)_openedCapacity * sizeof(Opened);
 
     /// <summary>Begins a query. Votes are left over only if the last one ended in an exception.</summary>
     public void Begin()
@@ -122,17 +126,15 @@ internal sealed unsafe class Ballot : IDisposable
             ref readonly CandidateSource source = ref _selector.Sources[s];
             if (source.Record.Kind != SourceKind.Features)
                 continue;
-            long entries = 0;
-            for (int i = 0; i < features.Count; i++)
-                entries += source.Buckets.Length(features.Ids[i]);
-            Reserve(entries);
-            uint* neurons = _neurons;
-            float* votes = _votes;
-            float scale = source.VoteScale;
-            int at = _count, count = features.Count;
+            int count = features.Count;
+            Opened* opened = RoomFor(count);
+            int* ids = features.Ids;
+            float* values = features.Values;
+            uint* offsets = source.Buckets.Offsets;
+            int full = 0;
             for (int i = 0; i < count; i++)
-                at = Open(in source.Buckets, features.Ids[i], MathF.Abs(features.Values[i]), scale, neurons, votes, at);
-            Cast(count, at);
+                full = Open(offsets, ids[i], MathF.Abs(values[i]), opened, full);
+            Cast(in source, count, full);
         }
     }
 
@@ -149,16 +151,13 @@ internal sealed unsafe class Ballot : IDisposable
             int tables = source.SimHash.Tables;
             for (int t = 0; t < tables; t++)
                 Prefetch.Line(source.Buckets.Offsets + _keys.Pointer[t]);
+            Opened* opened = RoomFor(tables);
+            int full = 0;
             for (int t = 0; t < tables; t++)
-                Prefetch.Line(source.Buckets.Entries + source.Buckets.Offsets[_keys.Pointer[t]]);
-            long entries = 0;
-            for (int t = 0; t < tables; t++)
-                entries += source.Buckets.Length(_keys.Pointer[t]);
-            Reserve(entries);
-            int at = _count;
-            for (int t = 0; t < tables; t++)
-                at = Open(in source.Buckets, _keys.Pointer[t], 1f, source.VoteScale, _neurons, _votes, at);
-            Cast(tables, at);
+                full = Open(source.Buckets.Offsets, _keys.Pointer[t], 1f, opened, full);
+            for (int i = 0; i < full; i++)
+                Prefetch.Line(source.Buckets.Entries + opened[i].Start);
+            Cast(in source, tables, full);
         }
     }
 
@@ -175,16 +174,13 @@ internal sealed unsafe class Ballot : IDisposable
             int count = tree.Keys<TKernel>(x, scale, _keys.Pointer, _keyWeights.Pointer);
             HashOperations += tree.Operations;
             HashBytes += tree.BytesRead;
+            Opened* opened = RoomFor(count);
+            int full = 0;
             for (int i = 0; i < count; i++)
-                Prefetch.Line(source.Buckets.Entries + source.Buckets.Offsets[_keys.Pointer[i]]);
-            long entries = 0;
-            for (int i = 0; i < count; i++)
-                entries += source.Buckets.Length(_keys.Pointer[i]);
-            Reserve(entries);
-            int at = _count;
-            for (int i = 0; i < count; i++)
-                at = Open(in source.Buckets, _keys.Pointer[i], _keyWeights.Pointer[i], source.VoteScale, _neurons, _votes, at);
-            Cast(count, at);
+                full = Open(source.Buckets.Offsets, _keys.Pointer[i], _keyWeights.Pointer[i], opened, full);
+            for (int i = 0; i < full; i++)
+                Prefetch.Line(source.Buckets.Entries + opened[i].Start);
+            Cast(in source, count, full);
         }
     }
 
@@ -261,39 +257,65 @@ internal sealed unsafe class Ballot : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>
-    /// Writes a bucket's entries to the list of those that will vote, from place <paramref name="at"/> on; returns where it ends.
-    /// There is room: <see cref="Reserve"/> counted them.
-    /// </summary>
+    /// <summary>Puts a bucket on the list of opened ones; an empty one is overwritten by the next, without a branch.</summary>
+    /// <returns>How many are on the list now.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int Open(in BucketTable buckets, int key, float weight, float scale, uint* neurons, float* votes, int at)
+    private static int Open(uint* offsets, int key, float weight, Opened* opened, int full)
     {
-        uint start = buckets.Offsets[key];
-        int length = (int)(buckets.Offsets[key + 1] - start), end = at + length;
-        if (start + (uint)length + BucketTable.Block > buckets.EntryCount)
-        {
-            buckets.DecodeOneByOne(key, weight, scale, neurons + at, votes + at);
-            return end;
-        }
-        // An empty bucket reads what is surely near. What lies between a bucket's end and a whole block's is overwritten or ignored.
-        uint* entry = buckets.Entries + (start & Any(length));
-        do
-        {
-            BucketTable.DecodeBlock(entry, weight, scale, neurons + at, votes + at);
-            entry += BucketTable.Block;
-            at += BucketTable.Block;
-        }
-        while (at < end);
-        return end;
+        uint start = offsets[key];
+        int length = (int)(offsets[key + 1] - start);
+        opened[full].Start = start;
+        opened[full].Length = length;
+        opened[full].Weight = weight;
+        return full + (int)((uint)-length >> 31);
     }
 
-    /// <summary>Adds the votes of the list's entries from the last count on, in their order.</summary>
-    private void Cast(int buckets, int end)
+    /// <summary>Decodes the opened buckets that are not empty, and adds up their votes in that order.</summary>
+    private void Cast(in CandidateSource source, int buckets, int full)
     {
+        Opened* opened = _opened;
+        long entries = 0;
+        for (int i = 0; i < full; i++)
+            entries += opened[i].Length;
+        Reserve(entries);
+        uint* neurons = _neurons;
+        float* votes = _votes;
+        float scale = source.VoteScale;
+        // Buckets that end where the table does, or close to it, cannot be read in whole blocks.
+        long whole = source.Buckets.EntryCount - BucketTable.Block;
+        int at = _count;
+        for (int i = 0; i < full; i++)
+        {
+            uint* entry = source.Buckets.Entries + opened[i].Start;
+            int length = opened[i].Length, end = at + length;
+            float weight = opened[i].Weight;
+            if (opened[i].Start + (long)length > whole)
+            {
+                BucketTable.DecodeOneByOne(entry, length, weight, scale, neurons + at, votes + at);
+            }
+            else
+            {
+                // What lies between a bucket's end and a whole block's is overwritten or ignored.
+                for (; at < end; at += BucketTable.Block, entry += BucketTable.Block)
+                    BucketTable.DecodeBlock(entry, weight, scale, neurons + at, votes + at);
+            }
+            at = end;
+        }
         BucketsRead += buckets;
-        EntriesRead += end - _count;
-        Add(_count, end);
-        _count = end;
+        EntriesRead += at - _count;
+        Add(_count, at);
+        _count = at;
+    }
+
+    /// <summary>The list of opened buckets, with room for that many.</summary>
+    private Opened* RoomFor(int buckets)
+    {
+        if (buckets > _openedCapacity)
+        {
+            _openedCapacity = Math.Max(64, (int)BitOperations.RoundUpToPowerOf2((uint)buckets));
+            _opened = (Opened*)NativeMemory.Realloc(_opened, (nuint)_openedCapacity * (nuint)sizeof(Opened));
+        }
+        return _opened;
     }
 
     private void Add(int from, int end)
@@ -400,10 +422,20 @@ internal sealed unsafe class Ballot : IDisposable
         NativeMemory.Free(_votes);
         NativeMemory.Free(_places);
         NativeMemory.Free(_survivors);
+        NativeMemory.Free(_opened);
         _slots = null;
         _neurons = _places = null;
         _votes = null;
         _survivors = null;
+        _opened = null;
+    }
+
+    /// <summary>A bucket that votes, and what its votes count.</summary>
+    private struct Opened
+    {
+        public uint Start;
+        public int Length;
+        public float Weight;
     }
 
     /// <summary>A neuron and the sum of its votes.</summary>

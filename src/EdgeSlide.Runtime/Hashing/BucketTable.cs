@@ -60,10 +60,8 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
 
     /// <summary>As <see cref="DecodeBlock"/>, for a whole bucket that ends where the table does, or close to it.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public void DecodeOneByOne(int key, float weight, float scale, uint* neurons, float* votes)
+    public static void DecodeOneByOne(uint* entry, int length, float weight, float scale, uint* neurons, float* votes)
     {
-        uint* entry = Entries + Offsets[key];
-        int length = (int)Length(key);
         for (int i = 0; i < length; i++)
         {
             int root = (int)(entry[i] & ((1u << VoteBits) - 1));

@@ -116,6 +116,8 @@ internal readonly unsafe struct Avx2Kernel : IKernel
                 sbyte* first = rows + ids[i] * stride + j;
                 bool paired = i + 1 < count;
                 sbyte* second = paired ? rows + ids[i + 1] * stride + j : first;
+                if (j == 0)
+                    AskAhead((byte*)rows, stride, ids, i, count);
                 Vector256<short> pair = Vector256.Create((ushort)coefficients[i] | (paired ? coefficients[i + 1] : 0) << 16).AsInt16();
                 sum0 += Interleaved(first, second, pair, out Vector256<int> next);
                 sum1 += next;
@@ -173,6 +175,8 @@ internal readonly unsafe struct Avx2Kernel : IKernel
                 byte* first = rows + ids[i] * stride + j / 2;
                 bool paired = i + 1 < count;
                 byte* second = paired ? rows + ids[i + 1] * stride + j / 2 : first;
+                if (j == 0)
+                    AskAhead(rows, stride, ids, i, count);
                 Vector256<short> pair = Vector256.Create((ushort)coefficients[i] | (paired ? coefficients[i + 1] : 0) << 16).AsInt16();
                 (Vector256<byte> a, Vector256<byte> b) = Int4.Load256(first);
                 (Vector256<byte> c, Vector256<byte> d) = Int4.Load256(second);
@@ -195,6 +199,18 @@ internal readonly unsafe struct Avx2Kernel : IKernel
             sum6.Store(results + j + 48);
             sum7.Store(results + j + 56);
         }
+    }
+
+    /// <summary>
+    /// Asks again for two rows that come soon: a processor that was asked for more lines than it can wait for forgets the rest.
+    /// </summary>
+    private static void AskAhead(byte* rows, nint stride, int* ids, int at, int count)
+    {
+        const int Ahead = 12;
+        if (at + Ahead + 1 >= count)
+            return;
+        Prefetch.Row(rows + ids[at + Ahead] * stride, (int)stride);
+        Prefetch.Row(rows + ids[at + Ahead + 1] * stride, (int)stride);
     }
 
     /// <summary>Four vectors of eight lanes to their four sums.</summary>

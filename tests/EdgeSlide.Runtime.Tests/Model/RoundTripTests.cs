@@ -24,7 +24,7 @@ public sealed class RoundTripTests : IDisposable
                     var random = new TestRandom(seed++);
                     LayerActivation output = (LayerActivation)(seed % 3 == 0 ? 0 : 2 + seed % 2);
                     TestNetwork network = TestNetwork.OfNumbers(kind, 50 + random.Below(40))
-                        .WithLayers(random, hidden, 150 + random.Below(200), output, seed % 4 == 0 ? LayerActivation.Sigmoid : LayerActivation.Relu);
+                        .WithLayers(random, hidden, 150 + random.Below(200), output, (seed % 4) switch { 0 => LayerActivation.Sigmoid, 3 => LayerActivation.Identity, _ => LayerActivation.Relu });
                     if (features || simHash)
                         network.WithSelector(random, budget, features, simHash, blend);
                     // A hidden layer stored neuron by neuron may select too, if 0 stands for "not evaluated".
@@ -135,7 +135,7 @@ public sealed class RoundTripTests : IDisposable
     }
 
     [Theory]
-    [InlineData(false, "b08baa83")]
+    [InlineData(false, "d8a7309f")]
     [InlineData(true, "7c838132")]
     public void All_kernels_give_the_same_bits(bool otherFormats, string expected)
     {

@@ -170,10 +170,11 @@ public sealed class QuantizationTests : IDisposable
     [InlineData(false, 24, 0)]
     [InlineData(true, 4, 0)]
     [InlineData(true, 0, 0.1)]
-    public void A_quantized_model_with_hashing_answers_as_well_as_its_network(bool featureBuckets, int hiddenTables, double tableShare)
+    [InlineData(true, 4, 0, Activation.Identity)]
+    public void A_quantized_model_with_hashing_answers_as_well_as_its_network(bool featureBuckets, int hiddenTables, double tableShare, Activation activation = Activation.Relu)
     {
         Dataset train = Samples.Learnable(1, 4000, 4000, 400), held = Samples.Learnable(2, 800, 4000, 400);
-        TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Epochs = 12, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
+        TrainingResult trained = new Trainer(new TrainerOptions { HiddenSizes = [32], Activation = activation, Epochs = 12, LearningRate = 0.02f, BatchSize = 128, RandomNegatives = 128 }, train, held).Run();
         Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Sparse, FeatureCount = 4000 }, null, null);
         var model = new TrainedModel(trained.Network, featurizer, [.. Enumerable.Range(0, 400).Select(i => $"{i}")], false, new TrainingRecord());
         string path = Path.Combine(_folder, "model.eslide");

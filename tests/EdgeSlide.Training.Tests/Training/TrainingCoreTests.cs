@@ -20,10 +20,12 @@ public sealed class TrainingCoreTests
     [InlineData(OutputLoss.Softmax, 0, 2)]
     [InlineData(OutputLoss.Sigmoid, 0, 1)]
     [InlineData(OutputLoss.Sigmoid, 0, 2)]
-    public void Gradients_agree_with_numeric_differences(OutputLoss loss, float labelCountPower, int depth)
+    [InlineData(OutputLoss.Softmax, 0, 1, Activation.Identity)]
+    [InlineData(OutputLoss.Softmax, 0, 2, Activation.Identity)]
+    public void Gradients_agree_with_numeric_differences(OutputLoss loss, float labelCountPower, int depth, Activation activation = Activation.Relu)
     {
         Dataset data = Generated.Topics(rows: 8, features: 30, labels: 19, dense: true);
-        TrainerOptions options = Descent with { Loss = loss, LabelCountPower = labelCountPower, HiddenSizes = depth == 1 ? [5] : [5, 7], BatchSize = 8 };
+        TrainerOptions options = Descent with { Loss = loss, LabelCountPower = labelCountPower, HiddenSizes = depth == 1 ? [5] : [5, 7], Activation = activation, BatchSize = 8 };
         using WorkerTeam team = new(1);
         using TrainingCore core = new(options, data, team);
         Network before = core.CreateNetwork(), after = core.CreateNetwork();
@@ -64,6 +66,38 @@ public sealed class TrainingCoreTests
     }
 
     [Theory]
+    [InlineData(Activation.Relu)]
+    [InlineData(Activation.Identity)]
+    public void Dropped_hidden_units_get_no_gradient_and_the_others_are_scaled(Activation function)
+    {
+        const int Width = 64, Rows = 200;
+        var activation = new HiddenActivation(function, 0.25f, 7);
+        using var h = new NativeArray<float>(Width);
+        using var gradient = new NativeArray<float>(Width);
+        int dropped = 0, negative = 0;
+        for (int row = 0; row < Rows; row++)
+        {
+            for (int i = 0; i < Width; i++)
+                (h[i], gradient[i]) = (i % 2 == 0 ? 3f : -3f, 1f);
+            unsafe
+            {
+                activation.Forward(h.Items, Width, 0, row);
+                activation.Backward(gradient.Items, h.Items, 1, Width);
+            }
+            for (int i = 0; i < Width; i++)
+            {
+                float kept = i % 2 == 0 ? 4f : function == Activation.Relu ? 0f : -4f;
+                Assert.True(h[i] == 0 || h[i] == kept, $"unit {i} is {h[i]}");
+                Assert.Equal(h[i] == 0 ? 0f : 4f / 3, gradient[i]);
+                dropped += i % 2 == 0 && h[i] == 0 ? 1 : 0;
+                negative += h[i] < 0 ? 1 : 0;
+            }
+        }
+        Assert.InRange(dropped / (Rows * Width / 2.0), 0.22, 0.28);
+        Assert.InRange(negative / (Rows * Width / 2.0), function == Activation.Relu ? 0 : 0.72, function == Activation.Relu ? 0 : 0.78);
+    }
+
+    [Theory]
     [InlineData(OutputLoss.Softmax)]
     [InlineData(OutputLoss.Sigmoid)]
     public void Label_chunks_give_the_step_of_one_pass(OutputLoss loss)
@@ -78,11 +112,13 @@ public sealed class TrainingCoreTests
         }
     }
 
-    [Fact]
-    public void A_step_is_bit_identical_for_any_number_of_threads()
+    [Theory]
+    [InlineData(Activation.Relu)]
+    [InlineData(Activation.Identity)]
+    public void A_step_is_bit_identical_for_any_number_of_threads(Activation activation)
     {
         Dataset data = Generated.Topics(rows: 100, features: 300, labels: 700);
-        TrainerOptions options = Generated.Small with { BatchSize = 100, FeatureDropout = 0.3f, HiddenDropout = 0.2f, HiddenSizes = [24, 17], RandomNegatives = 300 };
+        TrainerOptions options = Generated.Small with { BatchSize = 100, FeatureDropout = 0.3f, HiddenDropout = 0.2f, HiddenSizes = [24, 17], Activation = activation, RandomNegatives = 300 };
         Network one = OneStep(options, data, 1);
         Network three = OneStep(options, data, 3);
         for (int layer = 0; layer < one.Layers.Count; layer++)
@@ -223,9 +259,10 @@ public sealed class TrainingCoreTests
                 for (int i = 0; i < h.Length; i++)
                     h[i] += data.RowValues(row)[j] * network.Layers[0].Weights[(data.RowFeatures(row)[j] * h.Length) + i];
             }
+            bool linear = network.Layers[0].Activation == Activation.Identity;
             foreach (NetworkLayer layer in network.Layers.Skip(1))
             {
-                double[] below = [.. h.Select(x => Math.Max(0, x))];
+                double[] below = [.. h.Select(x => linear ? x : Math.Max(0, x))];
                 h = [.. Enumerable.Range(0, layer.Outputs).Select(o => layer.Bias[o] + below.Select((x, i) => x * layer.Weights[(o * layer.Inputs) + i]).Sum())];
             }
             int[] labels = data.RowLabels(row).ToArray();

@@ -177,7 +177,7 @@ public sealed unsafe class DenseScorer : IDisposable
             ReadOnlySpan<float> values = data.RowValues(first + i);
             for (int j = 0; j < features.Length; j++)
                 AddScaled(sum, input.Weights.AsSpan(features[j] * width, width), values[j]);
-            Relu(sum);
+            Activate(sum, input.Activation);
         }
         for (int layer = 1; layer < _hidden.Length; layer++)
         {
@@ -188,7 +188,7 @@ public sealed unsafe class DenseScorer : IDisposable
             {
                 Span<float> row = new(next + ((nint)i * dense.Outputs), dense.Outputs);
                 AddScaled(row, dense.Bias, 1);
-                Relu(row);
+                Activate(row, dense.Activation);
             }
             h = next;
         }
@@ -205,9 +205,9 @@ public sealed unsafe class DenseScorer : IDisposable
             sum[i] = MathF.FusedMultiplyAdd(x[i], scale, sum[i]);
     }
 
-    private static void Relu(Span<float> values)
+    private static void Activate(Span<float> values, Activation activation)
     {
-        for (int i = 0; i < values.Length; i++)
+        for (int i = 0; i < values.Length && activation == Activation.Relu; i++)
             values[i] = Math.Max(values[i], 0);
     }
 

@@ -15,8 +15,8 @@ internal static class HiddenInput
     public static TrainedModel Of(TrainedModel model)
     {
         NetworkLayer output = model.Network.Layers[^1];
-        // The hidden vector has been through a ReLU, so a second one changes nothing.
-        var identity = new NetworkLayer(output.Inputs, output.Inputs, Activation.Relu);
+        // The hidden vector has been through its activation, so a second one changes nothing.
+        var identity = new NetworkLayer(output.Inputs, output.Inputs, model.Network.Layers[^2].Activation);
         for (int i = 0; i < output.Inputs; i++)
             identity.Weights[i * output.Inputs + i] = 1f;
         Featurizer featurizer = Featurizer.Create(new FeaturizerRecord { Kind = FeaturizerKind.Dense, FeatureCount = (uint)output.Inputs }, null, null);

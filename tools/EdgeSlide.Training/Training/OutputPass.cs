@@ -32,10 +32,10 @@ internal sealed unsafe class OutputPass : IDisposable
     // State of the step in flight, read by the phases.
     private LabelChunk _chunk;
     private AdamStep _step;
-    private Rectifier _rectifier;
+    private HiddenActivation _activation;
 
     /// <param name="hidden">[rows x stride] the layer's input.</param>
-    /// <param name="gradient">[rows x stride] receives the loss's gradient before the rectifier below the layer.</param>
+    /// <param name="gradient">[rows x stride] receives the loss's gradient before the activation below the layer.</param>
     internal OutputPass(
         TrainerOptions options, WorkerTeam team, MiniBatch batch, ActiveSet active, DenseLayer layer, NeuronGradients neurons, float* hidden, float* gradient)
     {
@@ -69,10 +69,10 @@ internal sealed unsafe class OutputPass : IDisposable
 
     /// <summary>Losses of the batch, the gradient of its hidden vectors, and the update of the active labels.</summary>
     /// <param name="tables">Where the rows' best evaluated labels are remembered; may be null.</param>
-    internal void Run(in AdamStep step, Rectifier rectifier, LikelyLabels? tables, PhaseClock clock)
+    internal void Run(in AdamStep step, HiddenActivation activation, LikelyLabels? tables, PhaseClock clock)
     {
         _step = step;
-        _rectifier = rectifier;
+        _activation = activation;
         int total = _active.Count, rowTiles = TrainingCore.Tiles(_batch.Count, RowTile);
         _neurons.Pack(_hidden, _layer.Matrix.Stride, _batch.Count);
         Losses.Begin(tables);
@@ -150,7 +150,7 @@ internal sealed unsafe class OutputPass : IDisposable
         Gemm.Multiply(
             count, _chunk.Count, stride, Logits(first), _chunk.Stride, 1, _packedLabels.Items, gradient, stride, accumulate: _chunk.Start > 0);
         if (_chunk.Start + _chunk.Count == _active.Count)
-            _rectifier.Backward(gradient, _hidden + ((nint)first * stride), count, stride);
+            _activation.Backward(gradient, _hidden + ((nint)first * stride), count, stride);
     }
 
     private void LabelGradient(int tile, int worker)

@@ -1,3 +1,5 @@
+using EdgeSlide.Training.Networks;
+
 namespace EdgeSlide.Training.Training;
 
 /// <summary>Which output neurons a step evaluates and updates.</summary>
@@ -51,6 +53,9 @@ public sealed record TrainerOptions
 {
     /// <summary>Widths of the hidden layers; the first is summed from the embeddings of the input's features.</summary>
     public IReadOnlyList<int> HiddenSizes { get; init; } = [128];
+
+    /// <summary>Of the hidden layers: <see cref="Networks.Activation.Relu"/>, or <see cref="Networks.Activation.Identity"/> for none.</summary>
+    public Activation Activation { get; init; } = Activation.Relu;
 
     public int Epochs { get; init; } = 10;
 
@@ -168,6 +173,7 @@ public sealed record TrainerOptions
     internal void Validate()
     {
         Require(HiddenSizes.Count > 0 && HiddenSizes.All(size => size is > 0 and <= 65_536), "hidden sizes must be 1 to 65536, at least one");
+        Require(Activation is Activation.Relu or Activation.Identity, "hidden layers are rectified or linear");
         Require(Epochs > 0, "epochs must be positive");
         Require(BatchSize is > 0 and <= 65_536, "batch size must be 1 to 65536");
         Require(RandomNegatives >= 0 && TableNegatives >= 0 && TableBucketSize > 0, "numbers of negatives must not be negative");

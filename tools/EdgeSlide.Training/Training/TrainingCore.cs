@@ -47,7 +47,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     // State of the step in flight, read by the phases.
     private int _steps;
     private AdamStep _step;
-    private Rectifier _rectifier;
+    private HiddenActivation _activation;
     private int _layer;
 
     internal TrainingCore(TrainerOptions options, IRowSource data, WorkerTeam team)
@@ -123,7 +123,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     internal double Step(ReadOnlySpan<int> rows, ulong seed, float learningRate, LikelyLabels? tables)
     {
         _step = new AdamStep(learningRate, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay, ++_steps, _powers1, _powers2);
-        _rectifier = new Rectifier(_options.HiddenDropout, Noise.Mix(seed));
+        _activation = new HiddenActivation(_options.Activation, _options.HiddenDropout, Noise.Mix(seed));
         if (_options.Mode != OutputMode.Sampled)
             tables = null;
         Clock.Start();
@@ -133,7 +133,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         Clock.Mark(TrainingPhase.Forward);
         ChooseActive(seed + 2, tables);
         Clock.Mark(TrainingPhase.Select);
-        _output.Run(_step with { LearningRate = learningRate * _options.OutputRateScale }, _rectifier, tables, Clock);
+        _output.Run(_step with { LearningRate = learningRate * _options.OutputRateScale }, _activation, tables, Clock);
         Backward(rows.Length);
         Clock.Mark(TrainingPhase.Features);
         double loss = 0;
@@ -145,7 +145,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     /// <summary>The last hidden vectors of up to a batch of rows, without dropout; valid until the next call or step.</summary>
     internal float* Forward(IRowSource data, ReadOnlySpan<int> rows, out int stride)
     {
-        _rectifier = default;
+        _activation = new HiddenActivation(_options.Activation);
         _batch.Load(data, rows, 0, 0, grouped: false);
         Forward(rows.Length);
         stride = Output.Matrix.Stride;
@@ -221,7 +221,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         {
             float* h = _hidden[0].Items + ((nint)row * stride);
             _input.Forward(_batch, row, h);
-            _rectifier.Forward(h, stride, 0, row);
+            _activation.Forward(h, stride, 0, row);
         }
     }
 
@@ -238,7 +238,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         {
             float* row = h + ((nint)i * stride);
             VectorMath.AddScaled(row, layer.Bias.Weights, 1, stride);
-            _rectifier.Forward(row, stride, _layer, first + i);
+            _activation.Forward(row, stride, _layer, first + i);
         }
     }
 
@@ -253,7 +253,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         Gemm.Multiply(
             count, layer.Matrix.Rows, stride, _gradient[_layer].Items + ((nint)first * above), above, 1,
             layer.PackedBackward, gradient, stride, accumulate: false);
-        _rectifier.Backward(gradient, _hidden[_layer - 1].Items + ((nint)first * stride), count, stride);
+        _activation.Backward(gradient, _hidden[_layer - 1].Items + ((nint)first * stride), count, stride);
     }
 
     private void HiddenNeuronGradient(int tile, int worker)
@@ -273,10 +273,10 @@ internal sealed unsafe class TrainingCore : IDisposable
     /// <summary>An empty network of this shape.</summary>
     internal Network CreateNetwork()
     {
-        List<NetworkLayer> layers = [new NetworkLayer(_input.Embedding.Rows, _input.Embedding.Columns, Activation.Relu)];
+        List<NetworkLayer> layers = [new NetworkLayer(_input.Embedding.Rows, _input.Embedding.Columns, _options.Activation)];
         for (int i = 0; i < _dense.Length; i++)
         {
-            Activation activation = i < _dense.Length - 1 ? Activation.Relu
+            Activation activation = i < _dense.Length - 1 ? _options.Activation
                 : _options.Loss == OutputLoss.Softmax ? Activation.Softmax : Activation.Sigmoid;
             layers.Add(new NetworkLayer(_dense[i].Matrix.Columns, _dense[i].Matrix.Rows, activation));
         }

@@ -7,6 +7,7 @@ using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Export;
 using EdgeSlide.Training.Featurization;
+using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Training;
 using EdgeSlide.Workbench.Console;
 
@@ -30,6 +31,7 @@ internal static class TrainCommand
     private static readonly Option<string> Normalize = DataOptions.Choice("--normalize", "Scale every input to length 1 (l2) or leave it.", "l2", "none", "l2");
 
     private static readonly Option<string> Hidden = DataOptions.Value("--hidden", "Widths of the hidden layers, for example 128 or 256,128.", "128");
+    private static readonly Option<string> ActivationOption = DataOptions.Choice("--activation", "Of the hidden layers: relu, or linear for none.", "relu", "relu", "linear");
     private static readonly Option<int> Epochs = DataOptions.Value("--epochs", "Passes over the data.", 8);
     private static readonly Option<string> Mode = DataOptions.Choice("--mode", "sampled updates the labels of each batch and sampled negatives, full all labels: the slow reference.", "sampled", "sampled", "full");
     private static readonly Option<string> Loss = DataOptions.Choice("--loss", "softmax: labels compete; sigmoid: each is a question by itself.", "softmax", "softmax", "sigmoid");
@@ -64,7 +66,7 @@ internal static class TrainCommand
     public static Command Create()
     {
         var command = new Command("train", """
-            Train a network: sparse or dense input, hidden ReLU layers, a wide output layer.
+            Train a network: sparse or dense input, hidden layers, a wide output layer.
 
             The output layer is trained on active sets: the labels of each batch and random negatives whose logits are
             corrected for how likely they were sampled. Ctrl-C finishes the batch and saves --checkpoint; --resume goes on.
@@ -75,7 +77,7 @@ internal static class TrainCommand
         Data.AddTo(command);
         foreach (Option option in new Option[]
         {
-            NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, Epochs, Mode, Loss, Rate, OutputRate, Decay, WarmUp, BatchSize, Negatives, NegativePower, TableNegatives,
+            NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, ActivationOption, Epochs, Mode, Loss, Rate, OutputRate, Decay, WarmUp, BatchSize, Negatives, NegativePower, TableNegatives,
             LshNegatives, LshBits, LshTables, AgeMoments, WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Keep, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
             Log, EvaluateEvery, MemoryLimit,
         })
@@ -169,6 +171,7 @@ internal static class TrainCommand
         return new TrainerOptions
         {
             HiddenSizes = hidden,
+            Activation = parsed.GetValue(ActivationOption) == "linear" ? Activation.Identity : Activation.Relu,
             Epochs = parsed.GetValue(Epochs),
             Mode = parsed.GetValue(Mode) == "full" ? OutputMode.Full : OutputMode.Sampled,
             Loss = parsed.GetValue(Loss) == "sigmoid" ? OutputLoss.Sigmoid : OutputLoss.Softmax,

@@ -1,16 +1,20 @@
 using System.Runtime.Intrinsics;
+using EdgeSlide.Training.Networks;
 
 namespace EdgeSlide.Training.Training;
 
-/// <summary>ReLU and dropout of the hidden layers in one step.</summary>
+/// <summary>The hidden layers' activation and dropout in one step.</summary>
+/// <param name="Function">Rectified or as it is.</param>
 /// <param name="Dropout">Share of hidden units left out.</param>
 /// <param name="Seed">Of the step.</param>
-internal readonly unsafe record struct Rectifier(float Dropout, ulong Seed)
+internal readonly unsafe record struct HiddenActivation(Activation Function, float Dropout = 0, ulong Seed = 0)
 {
-    /// <summary>In place: afterwards a hidden unit is positive exactly if it takes part.</summary>
+    private bool IsLinear => Function == Activation.Identity;
+
+    /// <summary>In place: afterwards a hidden unit that takes no part is 0, and of rectified ones none but these.</summary>
     internal void Forward(float* h, int stride, int layer, int row)
     {
-        for (int i = 0; i < stride; i += VectorMath.Lanes)
+        for (int i = 0; i < stride && !IsLinear; i += VectorMath.Lanes)
             Vector512.Store(Vector512.Max(Vector512.Load(h + i), default), h + i);
         if (Dropout == 0)
             return;
@@ -28,10 +32,13 @@ internal readonly unsafe record struct Rectifier(float Dropout, ulong Seed)
     /// <summary>Multiplies gradients of rows by the derivative of <see cref="Forward"/>, whose results are in <paramref name="h"/>.</summary>
     internal void Backward(float* gradient, float* h, int rows, int stride)
     {
+        if (IsLinear && Dropout == 0)
+            return;
         Vector512<float> scale = Vector512.Create(1 / (1 - Dropout));
         for (nint i = 0; i < (nint)rows * stride; i += VectorMath.Lanes)
         {
-            Vector512<float> on = Vector512.GreaterThan(Vector512.Load(h + i), default);
+            // What is left out is 0; rectified units are never below it.
+            Vector512<float> on = ~Vector512.Equals(Vector512.Load(h + i), default);
             Vector512.Store((Vector512.Load(gradient + i) * scale) & on, gradient + i);
         }
     }
