@@ -37,7 +37,7 @@ yso-finna-en)
 wikitext-2)
     files=(train.txt.gz valid.txt.gz test.txt.gz vocab.txt.gz)
     read=(--format tokens --labels "$data/vocab.txt.gz")
-    train=(--validation "$data/valid.txt.gz" --transform binary --epochs 3 --learning-rate 0.003 --feature-dropout 0 --negatives 2048)
+    train=(--validation "$data/valid.txt.gz" --transform binary --activation linear --epochs 5 --batch 2048 --learning-rate 0.015 --feature-dropout 0.2 --negatives 2048)
     quantize=(--validation "$data/valid.txt.gz" --bucket-size 16 --top-vote 2 --next-vote 0.7 --true-vote 1)
     tune=("$data/valid.txt.gz" --max-loss 0.05)
     ;;

@@ -55,9 +55,9 @@ yso-finna-en)
     sampled_epochs=8 full_epochs=6 fasttext_epochs=10
     ;;
 wikitext-2)
-    both=(--transform binary --feature-dropout 0) sampled=(--learning-rate 0.003 --negatives 2048) short=("${sampled[@]}") full=(--learning-rate 0.002)
+    both=(--transform binary --activation linear --feature-dropout 0.2) sampled=(--batch 2048 --learning-rate 0.015 --negatives 2048) short=("${sampled[@]}") full=(--batch 1024 --learning-rate 0.007)
     quantize=(--bucket-size 16 --top-vote 2 --next-vote 0.7 --true-vote 1)
-    sampled_epochs=3 full_epochs=2 fasttext_epochs=3
+    sampled_epochs=5 full_epochs=2 fasttext_epochs=3
     ;;
 citeulike-t)
     both=(--transform log1p --idf true --label-power 1 --feature-dropout 0) sampled=(--learning-rate 0.005 --negatives 2048) short=(--learning-rate 0.02 --negatives 2048) full=(--learning-rate 0.005)
