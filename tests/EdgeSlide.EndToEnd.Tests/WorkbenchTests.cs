@@ -11,12 +11,14 @@ public sealed class WorkbenchTests : IDisposable
 
     public void Dispose() => _shell.Dispose();
 
-    [Fact]
-    public void A_text_classifier_goes_from_file_to_answer()
+    [Theory]
+    [InlineData("relu", "Relu")]
+    [InlineData("linear", "Identity")]
+    public void A_text_classifier_goes_from_file_to_answer(string activation, string described)
     {
         _shell.Write("train.tsv", Colours.Rows(4000, 1));
         _shell.Write("test.tsv", Colours.Rows(400, 2));
-        Run("train train.tsv --out colours.esnet --epochs 6 --min-count 1 --learning-rate 0.02 --batch 64");
+        Run($"train train.tsv --out colours.esnet --epochs 6 --min-count 1 --learning-rate 0.02 --batch 64 --activation {activation}");
         string report = Run("quantize colours.esnet --data train.tsv --out colours.eslide").Output;
         foreach (string expected in new[] { "FP32 dense", "INT8 dense", "INT8 LSH", "largest error", "vote blend" })
             Assert.Contains(expected, report, StringComparison.Ordinal);
@@ -39,8 +41,10 @@ public sealed class WorkbenchTests : IDisposable
             Assert.True(all.GetProperty(field).GetDouble() > 0, field);
         }
 
-        JsonElement described = JsonDocument.Parse(Run("data describe train.tsv --json").Output).RootElement;
-        Assert.Equal((4000, 20), (described.GetProperty("rows").GetInt32(), described.GetProperty("labels").GetInt32()));
+        Assert.Contains($"\"activation\":\"{described}\"", _shell.RunWell("edgeslide info colours.eslide --json").Output, StringComparison.Ordinal);
+
+        JsonElement rows = JsonDocument.Parse(Run("data describe train.tsv --json").Output).RootElement;
+        Assert.Equal((4000, 20), (rows.GetProperty("rows").GetInt32(), rows.GetProperty("labels").GetInt32()));
     }
 
     [Fact]
