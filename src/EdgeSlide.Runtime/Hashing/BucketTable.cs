@@ -22,8 +22,6 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
     /// <summary>So many that the entries which a query opens can be counted in 32 bits.</summary>
     public const int MaxEntries = 1 << 30;
 
-    public uint Length(int key) => Offsets[key + 1] - Offsets[key];
-
     public static uint Pack(int id, byte vote) => (uint)id << VoteBits | vote;
 
     /// <summary>The byte that stands for a vote of at most <paramref name="scale"/>; at least 1 for any positive vote.</summary>
