@@ -9,14 +9,18 @@
 #   EDGESLIDE_BINARY   a device binary to measure instead of publishing one
 #   EDGESLIDE_WORKBENCH  a built edgeslide-workbench.dll; built if not given
 #   SCALE_QUERIES      queries, default 2000: as many as tools/reproduce.sh measures
-#   SCALE_BUDGET       the most neurons evaluated per query; default the smallest of 8, 16, 32, 64 and 128 with which hashing
-#                      answers the first 500 queries at least as well as all neurons do
+#   SCALE_BUDGET       the most neurons evaluated per query; default the smallest of 8, 12, 16, 24, 32, 48 and so on to 128 with
+#                      which hashing answers the first 500 queries at least as well as all neurons do
+#   SCALE_ROUNDS       rounds over all widths, default 5
+#   SCALE_INPUT_ROWS   how the input layer's weights are stored: int4 (default: one cache line a feature) or int8
 #   SCALE_FEATURES     features of a query, default 75, about those of Amazon-670K's rows
 #   SCALE_INPUTS       possible input features; default those of Amazon-670K (135909), and of Amazon-3M (337067) from 1,000,000 labels on
 #
-# scale.json is a list with one object per width: labels, inputs, features, budget, p1_lsh, p1_dense, ns_lsh and ns_dense (medians, in turns within one
-# run), speedup, ns_lsh_alone (hashing alone, caches as it leaves them), active_neurons_mean, model_bytes, table_bytes, rss_lsh
-# and rss_dense (resident memory of a process that answers in this mode only). The task is made up: docs/performance.md, "Scale".
+# scale.json is a list with one object per width: labels, inputs, features, input_rows, budget, p1_lsh, p1_dense, ns_lsh and
+# ns_dense (in turns within one run), speedup, ns_lsh_alone (hashing alone, caches as it leaves them), growth and growth_alone (how
+# much dearer hashing is than at the first width), active_neurons_mean, model_bytes, table_bytes, rss_lsh and rss_dense (resident
+# memory of a process that answers in this mode only). Times and their ratios are medians of rounds in which all widths take
+# turns. The task is made up: docs/performance.md, "Scale".
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -27,9 +31,9 @@ out=${1:-$root/artifacts/scale}
 [ $# -gt 0 ] && shift
 widths=("$@")
 [ ${#widths[@]} -gt 0 ] || widths=(30000 670091 3000000)
-queries=${SCALE_QUERIES:-2000} features=${SCALE_FEATURES:-75}
-for number in "$queries" "$features" "${SCALE_INPUTS:-1}" "${SCALE_BUDGET:-1}" "${widths[@]}"; do
-    case $number in '' | *[!0-9]* | 0*) echo "scale.sh: '$number' is not a number of labels, queries, features, inputs or neurons (see --help)" >&2; exit 2 ;; esac
+queries=${SCALE_QUERIES:-2000} features=${SCALE_FEATURES:-75} rows=${SCALE_INPUT_ROWS:-int4} rounds=${SCALE_ROUNDS:-5}
+for number in "$queries" "$rounds" "$features" "${SCALE_INPUTS:-1}" "${SCALE_BUDGET:-1}" "${widths[@]}"; do
+    case $number in '' | *[!0-9]* | 0*) echo "scale.sh: '$number' is not a number of labels, queries, rounds, features, inputs or neurons (see --help)" >&2; exit 2 ;; esac
 done
 
 mkdir -p "$out"
@@ -47,33 +51,57 @@ field() {
     printf '%s' "${value##*:}"
 }
 
-first=1
-: > "$out/scale.json.tmp"
-printf '[' >> "$out/scale.json.tmp"
+# median: of the numbers on standard input
+median() { sort -g | awk '{ a[NR] = $1 } END { print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'; }
+
+declare -A budgets p1_lsh p1_dense
 for labels in "${widths[@]}"; do
     model=$out/scale-$labels.eslide data=$out/scale-$labels.txt
     inputs=${SCALE_INPUTS:-$([ "$labels" -lt 1000000 ] && echo 135909 || echo 337067)}
-    for budget in ${SCALE_BUDGET:-8 16 32 64 128}; do
-        workbench generate "$model" --labels "$labels" --features "$inputs" --row-features "$features" --budget "$budget" --queries "$data" --query-count "$queries"
+    for budget in ${SCALE_BUDGET:-8 12 16 24 32 48 64 96 128}; do
+        workbench generate "$model" --labels "$labels" --features "$inputs" --row-features "$features" --input-rows "$rows" --budget "$budget" --queries "$data" --query-count "$queries"
         [ -z "${SCALE_BUDGET:-}" ] || break
         "$binary" eval "$model" "$data" --no-verify --limit 500 --json > "$out/eval.json"
         awk -v lsh="$(field "$out/eval.json" lsh.p1)" -v dense="$(field "$out/eval.json" dense.p1)" 'BEGIN { exit !(lsh >= dense) }' && break
     done
-    "$binary" info "$model" --json > "$out/info.json"
     "$binary" eval "$model" "$data" --no-verify --limit "$queries" --json > "$out/eval.json"
-    "$binary" bench "$model" "$data" --no-verify --queries "$queries" --rounds 3 --json > "$out/bench.json"
-    "$binary" bench "$model" "$data" --no-verify --queries "$queries" --mode lsh --json > "$out/lsh.json"
-    "$binary" bench "$model" "$data" --no-verify --queries 20 --rounds 1 --mode dense --json > "$out/dense.json"
-    [ $first = 1 ] || printf ',' >> "$out/scale.json.tmp"
-    first=0
-    printf '\n  {"labels":%s,"inputs":%s,"features":%s,"budget":%s,"p1_lsh":%s,"p1_dense":%s,"ns_lsh":%s,"ns_dense":%s,"speedup":%s,"ns_lsh_alone":%s,"active_neurons_mean":%s,"model_bytes":%s,"table_bytes":%s,"rss_lsh":%s,"rss_dense":%s}' \
-        "$labels" "$inputs" "$features" "$budget" "$(field "$out/eval.json" lsh.p1)" "$(field "$out/eval.json" dense.p1)" \
-        "$(field "$out/bench.json" lsh.median_ns)" "$(field "$out/bench.json" dense.median_ns)" "$(field "$out/bench.json" speedup)" \
-        "$(field "$out/lsh.json" lsh.median_ns)" "$(field "$out/lsh.json" lsh.active_neurons_mean)" \
-        "$(field "$out/info.json" model_bytes)" "$(field "$out/info.json" table_bytes)" \
-        "$(field "$out/lsh.json" resident_bytes)" "$(field "$out/dense.json" resident_bytes)" >> "$out/scale.json.tmp"
+    budgets[$labels]=$budget p1_lsh[$labels]=$(field "$out/eval.json" lsh.p1) p1_dense[$labels]=$(field "$out/eval.json" dense.p1)
 done
-printf '\n]\n' >> "$out/scale.json.tmp"
+
+# The machine's clock may change at any time: every round measures all widths.
+: > "$out/rounds.tmp"
+for ((round = 1; round <= rounds; round++)); do
+    for labels in "${widths[@]}"; do
+        model=$out/scale-$labels.eslide data=$out/scale-$labels.txt
+        echo "round $round of $rounds: $labels labels" >&2
+        "$binary" bench "$model" "$data" --no-verify --queries "$queries" --mode lsh --json > "$out/lsh.json"
+        "$binary" bench "$model" "$data" --no-verify --queries "$queries" --rounds 1 --json > "$out/bench.json"
+        echo "$labels $(field "$out/bench.json" lsh.median_ns) $(field "$out/bench.json" dense.median_ns) $(field "$out/lsh.json" lsh.median_ns)" >> "$out/rounds.tmp"
+    done
+done
+
+# of LABELS EXPRESSION: the median over the rounds; $2 to $4 are this width's three times, f2 to f4 those of the first width in the same round
+of() { awk -v labels="$1" -v narrow="${widths[0]}" '$1 == narrow { f2 = $2; f4 = $4 } $1 == labels { printf "%.6g\n", '"$2"' }' "$out/rounds.tmp" | median; }
+
+separator=
+{
+    printf '['
+    for labels in "${widths[@]}"; do
+        model=$out/scale-$labels.eslide data=$out/scale-$labels.txt
+        "$binary" info "$model" --json > "$out/info.json"
+        "$binary" bench "$model" "$data" --no-verify --queries "$queries" --rounds 1 --mode lsh --json > "$out/lsh.json"
+        "$binary" bench "$model" "$data" --no-verify --queries 20 --rounds 1 --mode dense --json > "$out/dense.json"
+        printf '%s\n  {"labels":%s,"inputs":%s,"features":%s,"input_rows":"%s","budget":%s,"p1_lsh":%s,"p1_dense":%s,' "$separator" \
+            "$labels" "$(field "$out/info.json" features)" "$features" "$rows" "${budgets[$labels]}" "${p1_lsh[$labels]}" "${p1_dense[$labels]}"
+        printf '"ns_lsh":%s,"ns_dense":%s,"speedup":%s,"ns_lsh_alone":%s,"growth":%s,"growth_alone":%s,' \
+            "$(of "$labels" '$2')" "$(of "$labels" '$3')" "$(of "$labels" '$3 / $2')" "$(of "$labels" '$4')" "$(of "$labels" '$2 / f2')" "$(of "$labels" '$4 / f4')"
+        printf '"active_neurons_mean":%s,"model_bytes":%s,"table_bytes":%s,"rss_lsh":%s,"rss_dense":%s}' \
+            "$(field "$out/lsh.json" lsh.active_neurons_mean)" "$(field "$out/info.json" model_bytes)" "$(field "$out/info.json" table_bytes)" \
+            "$(field "$out/lsh.json" resident_bytes)" "$(field "$out/dense.json" resident_bytes)"
+        separator=,
+    done
+    printf '\n]\n'
+} > "$out/scale.json.tmp"
 mv "$out/scale.json.tmp" "$out/scale.json"
-rm -f "$out/info.json" "$out/eval.json" "$out/bench.json" "$out/lsh.json" "$out/dense.json"
+rm -f "$out/info.json" "$out/eval.json" "$out/bench.json" "$out/lsh.json" "$out/dense.json" "$out/rounds.tmp"
 cat "$out/scale.json"

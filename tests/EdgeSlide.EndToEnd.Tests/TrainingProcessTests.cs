@@ -93,6 +93,70 @@ public sealed partial class TrainingProcessTests : IDisposable
         Assert.False(File.Exists(_shell.Path("net.esnet")));
     }
 
+    [Theory]
+    [InlineData("--resume", "--resume needs --checkpoint")]
+    [InlineData("--checkpoint-every 5", "--checkpoint-every needs --checkpoint")]
+    [InlineData("--evaluate-every 5", "--evaluate-every needs --log")]
+    [InlineData("--patience 2 --hold-out 0", "--patience needs held-out rows")]
+    [InlineData("--hold-out 0.1 --validation train.tsv", "--hold-out and --validation do not go together")]
+    [InlineData("--mode full --table-negatives 4", "table negatives belong to sampled mode")]
+    public void Options_that_would_have_no_effect_are_refused(string options, string message)
+    {
+        _shell.Write("train.tsv", Colours.Rows(100, seed: 1, colours: 200));
+        Outcome outcome = _shell.Run(Workbench.Command($"train train.tsv --out net.esnet --min-count 1 {options}"));
+        Assert.Equal(2, outcome.ExitCode);
+        Assert.Contains(message, Assert.Single(outcome.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("train train.tsv --min-count 1 --out no/such/net.esnet", "no/such/net.esnet: there is no folder ")]
+    [InlineData("train train.tsv --min-count 1 --out net.esnet --checkpoint no/state", "no/state: there is no folder ")]
+    [InlineData("train train.tsv --min-count 1 --out folder", "folder: is a folder, not a file")]
+    [InlineData("slide train train.tsv --out no/net.esnet", "no/net.esnet: there is no folder ")]
+    public void An_output_that_cannot_be_written_is_told_before_the_work(string command, string message)
+    {
+        _shell.Write("train.tsv", Colours.Rows(100, seed: 1, colours: 200));
+        _shell.Run("mkdir folder");
+        Outcome outcome = _shell.Run(Workbench.Command(command));
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains(message, Assert.Single(outcome.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_pipe_is_refused_because_data_is_read_more_than_once()
+    {
+        _shell.Write("train.tsv", Colours.Rows(100, seed: 1, colours: 200));
+        Outcome outcome = _shell.Run($"cat train.tsv | {Workbench.Command("train /dev/stdin --out net.esnet --min-count 1")}");
+        Assert.Equal(4, outcome.ExitCode);
+        Assert.Contains("/dev/stdin: is a pipe", Assert.Single(outcome.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--transform log1p")]
+    [InlineData("--idf true")]
+    [InlineData("--normalize none")]
+    public void A_checkpoint_of_other_inputs_is_refused(string options)
+    {
+        _shell.Write("train.tsv", Colours.Rows(300, seed: 1, colours: 200));
+        string train = $"train train.tsv --out net.esnet {Options} --epochs 1 --checkpoint state";
+        Succeed(train);
+        Outcome outcome = _shell.Run(Workbench.Command($"{train} --resume {options}"));
+        Assert.Equal(4, outcome.ExitCode);
+        Assert.Contains("fingerprint of data and options", outcome.ErrorLines[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Quantize_judges_on_the_rows_that_train_held_out_whatever_the_seed_and_the_share()
+    {
+        _shell.Write("train.tsv", Colours.Rows(2000, seed: 1, colours: 200));
+        Succeed("train train.tsv --out net.esnet --min-count 1 --hold-out 0.3 --seed 7 --epochs 1 --threads 1 --log log.csv");
+        string[] lines = File.ReadAllLines(_shell.Path("log.csv"));
+        string p1 = lines[^1].Split(',')[Array.IndexOf(lines[0].Split(','), "p1")];
+        string table = Succeed("quantize net.esnet --data train.tsv --out net.eslide").Output;
+        string shown = double.Parse(p1, CultureInfo.InvariantCulture).ToString("F4", CultureInfo.InvariantCulture);
+        Assert.Contains(shown, table.Split('\n').Single(l => l.TrimStart().StartsWith("FP32", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
     /// <summary>True if the run continued a checkpoint; fails if that lay further back than one interval before <paramref name="reached"/>.</summary>
     private static bool CheckResumption(Outcome outcome, long reached)
     {

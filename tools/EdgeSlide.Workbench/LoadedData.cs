@@ -30,6 +30,9 @@ internal abstract record LoadedData
 
     public abstract (LoadedData Train, LoadedData Validation) Split(double fraction, ulong seed);
 
+    /// <summary>The same rows in every command and in every run, whatever its seed: those that train left out are those that the others judge on.</summary>
+    public (LoadedData Train, LoadedData Validation) HoldOut(double fraction) => Split(fraction, 1);
+
     /// <summary>A row's input in words, for people.</summary>
     public abstract string Describe(int row);
 
@@ -41,6 +44,8 @@ internal abstract record LoadedData
     public static IReadOnlyList<LoadedData> Read(IReadOnlyList<string> paths, DataFormat format, string? labelFile, IReadOnlyList<string>? labels,
         int minimumCount, SkippedRows? skipped, RowStorage storage, CancellationToken cancel)
     {
+        foreach (string path in paths)
+            RefusePipe(path);
         if (format == DataFormat.Tokens)
         {
             TokenVocabulary vocabulary = labels is not null ? FromLabels(labels)
@@ -52,6 +57,23 @@ internal abstract record LoadedData
             : labels is not null ? KnownLabels(labels)
             : null;
         return [.. RowFormats.Read(paths, known, skipped, storage, cancel).Select(rows => new LoadedRows(rows))];
+    }
+
+    /// <summary>Its beginning tells the format, and for the rows it is opened again: of a pipe, that part would be lost.</summary>
+    private static void RefusePipe(string path)
+    {
+        if (!File.Exists(path))
+            return;
+        try
+        {
+            using FileStream file = File.OpenRead(path);
+            if (!file.CanSeek)
+                throw new DataFormatException(path, 0, "is a pipe; data is read more than once, so it must be a file");
+        }
+        catch (UnauthorizedAccessException)
+        {
+            // Told where the rows are read.
+        }
     }
 
     private static TokenVocabulary FromLabels(IReadOnlyList<string> labels)

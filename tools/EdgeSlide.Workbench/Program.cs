@@ -57,7 +57,7 @@ catch (Exception e)
         DataFormatException or InvalidDataException => (ExitCodes.BadInput, cause.Message),
         TrainingDivergedException => (ExitCodes.Diverged, cause.Message),
         OperationCanceledException => (ExitCodes.Interrupted, "interrupted"),
-        ArgumentException => (ExitCodes.Usage, cause.Message),
+        ArgumentException argument => (ExitCodes.Usage, WithoutParameter(argument)),
         IOException or UnauthorizedAccessException => (ExitCodes.Failure, cause.Message),
         OutOfMemoryException => (ExitCodes.Failure, "not enough memory; --spill FOLDER keeps rows in files"),
         _ => (ExitCodes.Failure, $"internal error: {cause.GetType().Name} {cause.Message}"),
@@ -65,3 +65,6 @@ catch (Exception e)
     System.Console.Error.WriteLine($"edgeslide-workbench: {message.ReplaceLineEndings(" ")}");
     return code;
 }
+
+// .NET adds the name of a method's parameter, which is nobody's option.
+static string WithoutParameter(ArgumentException e) => e.ParamName is null ? e.Message : e.Message.Replace($" (Parameter '{e.ParamName}')", "", StringComparison.Ordinal);

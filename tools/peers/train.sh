@@ -132,13 +132,19 @@ make_file "$test_file" "$test_source" "$work/test.rows" -- to_file spread "$test
 
 # ---- running a trainer ----
 
+running=
+# A command in the background does not hear of Ctrl-C; without this it would go on, and without its limit.
+trap '[ -z "$running" ] || kill -KILL "$running" 2>/dev/null' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 # Runs a command with a time limit; sets wall (seconds), rss (peak, bytes) and stopped (empty, or a note). False if it failed.
 measure() { # OUTPUT COMMAND...
     local output=$1 start=$EPOCHREALTIME pid high status=0
     shift
     rss=0 stopped=
     "$@" >"$output" 2>&1 </dev/null &
-    pid=$!
+    pid=$! running=$!
     while kill -0 "$pid" 2>/dev/null; do
         high=$(sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$pid/status" 2>/dev/null || true)
         [ -z "$high" ] || rss=$((high * 1024))
@@ -149,20 +155,22 @@ measure() { # OUTPUT COMMAND...
         sleep 0.2
     done
     { wait "$pid" || status=$?; } 2>/dev/null
+    running=
     wall=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
     [ "$status" -eq 0 ] || [ -n "$stopped" ]
 }
 
 # Keeps a row for the result; numbers that are not known are null.
 row() { # FILE TRAINER EPOCHS SECONDS P1 P5 ACTIVE RSS NOTE
-    jq -n --arg trainer "$2" --argjson epochs "$3" --argjson seconds "${4:-null}" --argjson p1 "${5:-null}" --argjson p5 "${6:-null}" \
+    jq -n --arg trainer "$2" --argjson epochs "${3:-0}" --argjson seconds "${4:-null}" --argjson p1 "${5:-null}" --argjson p5 "${6:-null}" \
         --argjson active "${7:-null}" --argjson rss "${8:-null}" --arg note "$9" \
         '{trainer: $trainer, epochs: $epochs, seconds: $seconds, seconds_to_target: null, p1: $p1, p5: $p5, active_fraction: $active, rss_bytes: $rss, note: $note}' >"$rows/$1.json.tmp"
     mv "$rows/$1.json.tmp" "$rows/$1.json"
 }
 
-log_cell() { # CSV COLUMN: of the last line
-    awk -F, -v column="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i; next } { value = $at } END { print value }' "$1"
+log_cell() { # CSV COLUMN: of the last line; empty if there is none
+    [ -e "$1" ] || return 0
+    awk -F, -v column="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i; next } at { value = $at } END { print value }' "$1"
 }
 
 edgeslide() { # FILE TRAINER EPOCHS OPTIONS...

@@ -30,14 +30,18 @@ public sealed class ScaleModelTests : IDisposable
         }
     }
 
-    [Fact]
-    public void Hashing_finds_the_planted_label_at_least_as_often_as_the_dense_network()
+    [Theory]
+    [InlineData(nameof(WeightFormat.Int8))]
+    [InlineData(nameof(WeightFormat.Int4))]
+    public void Hashing_finds_the_planted_label_at_least_as_often_as_the_dense_network(string format)
     {
+        WeightFormat inputRows = Enum.Parse<WeightFormat>(format);
         string path = _files.Path("wide.eslide");
-        ScaleModel.Write(path, Small);
+        ScaleModel.Write(path, Small with { InputRows = inputRows });
         using EdgeSlideModel model = EdgeSlideModel.Open(path);
         using Predictor predictor = model.CreatePredictor();
         Assert.Equal((Small.Labels, Small.Features), (model.LabelCount, model.FeatureCount));
+        Assert.Equal((inputRows, WeightFormat.Int8), (model.Layout.SparseInput!.Format, model.Layout.Output.Format));
         var right = new int[2];
         var top = new Prediction[1];
         const int Queries = 400;

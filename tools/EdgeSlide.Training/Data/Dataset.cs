@@ -101,6 +101,8 @@ public sealed class Dataset : IRowSource
         {
             foreach (int id in RowFeatures((int)row))
                 hash = StableHash.Add(hash, (ulong)(uint)id);
+            foreach (float value in RowValues((int)row))
+                hash = StableHash.Add(hash, BitConverter.SingleToUInt32Bits(value));
             foreach (int id in RowLabels((int)row))
                 hash = StableHash.Add(hash, (ulong)(uint)id);
         }

@@ -27,7 +27,7 @@ internal sealed class LabelVocabulary
         var keys = new Utf8Vocabulary();
         foreach (string name in names)
         {
-            if (!keys.TryAdd(Encoding.UTF8.GetBytes(name), out _)) throw new ArgumentException($"label '{name}' occurs twice", nameof(names));
+            if (!keys.TryAdd(Encoding.UTF8.GetBytes(name), out _)) throw new InvalidDataException($"label '{name}' occurs twice");
         }
         return FromKeys(keys);
     }

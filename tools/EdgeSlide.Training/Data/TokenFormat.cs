@@ -9,7 +9,7 @@ internal sealed class TokenVocabulary
 
     public TokenVocabulary(Utf8Vocabulary words)
     {
-        if (!words.TryGetId(EndOfLine, out int endOfLine)) throw new ArgumentException("vocabulary has no <eos>", nameof(words));
+        if (!words.TryGetId(EndOfLine, out int endOfLine)) throw new InvalidDataException("the vocabulary has no <eos>, which ends a line");
         Words = words;
         EndOfLineId = endOfLine;
         UnknownId = words.TryGetId(Unknown, out int unknown) ? unknown : null;

@@ -12,6 +12,9 @@ namespace EdgeSlide.Training.Evaluation;
 /// <param name="NeuronNanoseconds">One output neuron, its row in a near cache, as in a layer at the break-even.</param>
 internal sealed record BreakEven(double LshNanoseconds, double DenseNanoseconds, double FixedNanoseconds, double NeuronNanoseconds)
 {
+    /// <summary>As many as a median needs.</summary>
+    public const int Queries = 400;
+
     private const int Slice = 1024;
     private const int SliceRounds = 200;
 
@@ -20,14 +23,17 @@ internal sealed record BreakEven(double LshNanoseconds, double DenseNanoseconds,
     /// <summary>With this many output neurons the dense network would take as long as hashing does with these tables.</summary>
     public int Width => (int)Math.Clamp((LshNanoseconds - FixedNanoseconds) / Math.Max(NeuronNanoseconds, 1e-3), 1, int.MaxValue);
 
-    public static BreakEven Measure(EdgeSlideModel model, Dataset data, int queries = 400)
+    /// <param name="model">The model.</param>
+    /// <param name="data">Queries.</param>
+    /// <param name="denseQueries">At most so many of them are answered densely, which takes milliseconds where the layer is very wide.</param>
+    public static BreakEven Measure(EdgeSlideModel model, Dataset data, int denseQueries = Queries)
     {
-        (double lsh, double dense) = PredictorEvaluator.MeasureTimes(model, data, queries);
+        (double lsh, double dense) = PredictorEvaluator.MeasureTimes(model, data, Queries, denseQueries: denseQueries);
         using Predictor predictor = model.CreatePredictor();
         predictor.Probabilities = false;
         predictor.Mode = PredictionMode.Dense;
         var top = new Prediction[Math.Min(5, model.LabelCount)];
-        int rows = Math.Min(Math.Min(queries, 100), data.RowCount);
+        int rows = Math.Min(Math.Min(denseQueries, 100), data.RowCount);
         var profile = new StageProfile(rows);
         for (int row = 0; row < rows; row++)
         {

@@ -196,7 +196,7 @@ internal static class QuantizationJob
     private static QuantizationReport Measure(string path, TrainedModel trained, QuantizedNetwork quantized, ExportedSelector selector, TableReport tables, Dataset train, Dataset? held)
     {
         using EdgeSlideModel model = OpenWith(path, selector);
-        BreakEven times = BreakEven.Measure(model, held ?? train);
+        BreakEven times = BreakEven.Measure(model, held is { RowCount: > 0 } ? held : train);
         Accuracy? fp32 = null, int8Dense = null, int8Lsh = null;
         if (held is not null)
         {

@@ -19,6 +19,9 @@ internal sealed record TrainingRecord
     /// <summary>SHA-256 of the training file, so that nobody tunes on it by mistake.</summary>
     public string DataSha256 { get; init; } = "";
 
+    /// <summary>The share of that file's rows that training left out; null in files of earlier versions.</summary>
+    public double? HeldOut { get; init; }
+
     public string Trained { get; init; } = "";
 
     public int TrainingRows { get; init; }

@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using EdgeSlide.Features;
+using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 
 namespace EdgeSlide.Training.Featurization;
@@ -35,6 +37,9 @@ internal sealed class ContextRows : IRowSource
     public ulong Fingerprint()
     {
         ulong hash = StableHash.Add((ulong)FeatureCount, (ulong)LabelCount);
+        FeaturizerRecord record = _featurizer.Record;
+        foreach (byte value in MemoryMarshal.AsBytes(new ReadOnlySpan<FeaturizerRecord>(in record)))
+            hash = StableHash.Add(hash, value);
         foreach (int token in _tokens)
             hash = StableHash.Add(hash, (ulong)(uint)token);
         return hash;

@@ -6,6 +6,7 @@ using EdgeSlide.Kernels;
 using EdgeSlide.Layers;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Quantization;
 using EdgeSlide.Training.Tables;
 
 namespace EdgeSlide.Training.Scale;
@@ -63,15 +64,14 @@ internal static unsafe class ScaleModel
         var features = new ZipfFeatures(options.Features, random);
         Featurizer featurizer = CreateFeaturizer(options, features);
         int stride = ModelFormat.RowStride(options.Hidden);
-        byte[] inputRows = InputRows(options, stride, random);
-        float[] inputScales = new float[options.Features];
-        Array.Fill(inputScales, 1f / 127f);
+        (byte[] inputRows, float[] inputScales) = InputRows(options, stride, random);
         var inputRecord = new LayerRecord
         {
             RowOrder = RowOrder.FeatureMajor,
             Inputs = (uint)options.Features,
             Outputs = (uint)options.Hidden,
-            Stride = (uint)stride,
+            Stride = (uint)ModelFormat.RowBytes(options.Hidden, options.InputRows),
+            Format = options.InputRows,
             Activation = LayerActivation.Relu,
         };
         var outputRecord = new LayerRecord
@@ -179,7 +179,7 @@ internal static unsafe class ScaleModel
     }, null, features.Weights);
 
     /// <summary>Independent uniform weights: a random projection of the features.</summary>
-    private static byte[] InputRows(ScaleOptions options, int stride, Xoshiro256 random)
+    private static (byte[] Rows, float[] Scales) InputRows(ScaleOptions options, int stride, Xoshiro256 random)
     {
         var rows = new byte[(long)options.Features * stride];
         for (int feature = 0; feature < options.Features; feature++)
@@ -188,7 +188,20 @@ internal static unsafe class ScaleModel
             for (int j = 0; j < row.Length; j++)
                 row[j] = (byte)(sbyte)(random.Below(255) - 127);
         }
-        return rows;
+        if (options.InputRows == WeightFormat.Int8)
+        {
+            var scales = new float[options.Features];
+            Array.Fill(scales, 1f / 127f);
+            return (rows, scales);
+        }
+        var weights = new float[(long)options.Features * options.Hidden];
+        for (int feature = 0; feature < options.Features; feature++)
+        {
+            for (int j = 0; j < options.Hidden; j++)
+                weights[feature * options.Hidden + j] = (sbyte)rows[feature * stride + j] / 127f;
+        }
+        QuantizedRows quantized = Quantizer.Quantize(weights, options.Features, options.Hidden, options.InputRows);
+        return (quantized.Rows, quantized.Scales);
     }
 
     /// <summary>
@@ -234,6 +247,8 @@ internal static unsafe class ScaleModel
             json.WriteNumber("kept_share", options.Keep);
             json.WriteNumber("weight_noise", options.Noise);
             json.WriteNumber("keys_per_label", options.KeysPerLabel);
+            if (options.InputRows != WeightFormat.Int8)
+                json.WriteString("input_rows", $"{options.InputRows}".ToUpperInvariant());
             json.WriteEndObject();
         }
         return stream.ToArray();

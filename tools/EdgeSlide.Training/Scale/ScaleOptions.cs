@@ -30,15 +30,19 @@ internal sealed record ScaleOptions
 
     public ulong Seed { get; init; } = 1;
 
-    /// <summary>About what writing takes: the rows of both layers, keys and buckets, and scales.</summary>
-    public long WorkingBytes => ((long)Labels + Features) * (ModelFormat.RowStride(Hidden) + 16L) + 8L * KeysPerLabel * Labels;
+    /// <summary>How the input layer's weights are stored. Those of INT4 and FP16 are rounded from those of INT8.</summary>
+    public WeightFormat InputRows { get; init; } = WeightFormat.Int8;
+
+    /// <summary>About what writing takes: the rows of both layers, keys and buckets, and scales; for a moment the input layer in FP32.</summary>
+    public long WorkingBytes => ((long)Labels + Features) * (ModelFormat.RowStride(Hidden) + 16L) + 8L * KeysPerLabel * Labels
+        + (InputRows == WeightFormat.Int8 ? 0 : (long)Features * Hidden * sizeof(float));
 
     public void Validate()
     {
         Require(Labels >= 1 && (long)Labels * ModelFormat.RowStride(Math.Clamp(Hidden, 1, ModelFormat.MaxHiddenWidth)) <= Array.MaxLength, "the label rows must fit into 2 GiB");
         Require(Features is >= 1 and <= ModelFormat.MaxWidth, $"there can be 1 to {ModelFormat.MaxWidth:N0} features");
         Require(Hidden is >= 1 and <= ModelFormat.MaxHiddenWidth, $"the hidden layer has 1 to {ModelFormat.MaxHiddenWidth:N0} neurons");
-        Require((long)Features * ModelFormat.RowStride(Hidden) <= Array.MaxLength, "the feature rows must fit into 2 GiB");
+        Require((long)Features * Math.Max(ModelFormat.RowStride(Hidden), ModelFormat.RowBytes(Hidden, InputRows)) <= Array.MaxLength, "the feature rows must fit into 2 GiB");
         Require(RowFeatures is >= 1 and <= 4096 && RowFeatures <= Features / 2, "a row has at most 4096 features and at most half of all");
         Require(Keep is > 0 and <= 1, "the share of kept features must be above 0 and at most 1");
         Require(Noise is >= 0 and <= 100, "the noise must be 0 to 100");

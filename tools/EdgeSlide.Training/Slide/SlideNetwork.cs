@@ -24,6 +24,16 @@ internal sealed unsafe class SlideNetwork : IDisposable
         }
     }
 
+    /// <summary>About what a network takes with its moments: three numbers a weight.</summary>
+    public static long Bytes(int inputs, int outputs, SlideOptions options)
+    {
+        long[] widths = [inputs, .. options.Hidden, outputs];
+        long weights = 0;
+        for (int i = 1; i < widths.Length; i++)
+            weights += widths[i - 1] * widths[i];
+        return 3 * sizeof(float) * weights;
+    }
+
     public IReadOnlyList<SlideLayer> Layers => _layers;
 
     public SlideState CreateState() => new(_layers);

@@ -39,7 +39,7 @@ internal sealed unsafe class SlideTrainer : IDisposable
     {
         options.Validate();
         if (data.RowCount == 0)
-            throw new ArgumentException("there are no training rows");
+            throw new InvalidDataException("there are no training rows");
         (_options, _data) = (options, data);
         Network = new SlideNetwork(data.FeatureCount, data.LabelCount, data.FeatureIds.Length / (double)data.RowCount, options);
         _team = new WorkerTeam(options.Threads == 0 ? Environment.ProcessorCount : options.Threads);

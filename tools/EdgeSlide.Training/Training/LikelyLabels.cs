@@ -85,8 +85,16 @@ internal sealed unsafe class LikelyLabels : IDisposable
             IndexFeatures();
     }
 
-    internal static long Bytes(TrainerOptions options, long features) => options.TableNegatives == 0 ? 0
-        : (options.TableKeys == TableKeys.HiddenVector ? HiddenTables << HiddenBits : features) * options.TableBucketSize * 2 * sizeof(int);
+    /// <summary>Bytes for so many features, labels, rows, and features of all rows together.</summary>
+    internal static long Bytes(TrainerOptions options, long features, long labels, long rows, long pairs)
+    {
+        if (options.TableNegatives == 0)
+            return 0;
+        bool hidden = options.TableKeys == TableKeys.HiddenVector;
+        long keys = hidden ? HiddenTables << HiddenBits : features, listed = hidden ? HiddenTables * Math.Min(rows, HiddenSample) : pairs;
+        long tallies = (options.Threads == 0 ? Environment.ProcessorCount : options.Threads) * labels * 2 * sizeof(int);
+        return (keys * options.TableBucketSize * 2 * sizeof(int)) + (rows * AnswersPerRow * sizeof(int)) + (listed * sizeof(int)) + (keys * 2 * sizeof(long)) + tallies;
+    }
 
     /// <summary>The remembered answers of a data row, best first; -1 where there is none.</summary>
     internal Span<int> Answers(int row) => _answers.Span((long)row * AnswersPerRow, AnswersPerRow);

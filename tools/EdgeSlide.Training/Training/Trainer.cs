@@ -12,7 +12,7 @@ namespace EdgeSlide.Training.Training;
 /// </summary>
 public sealed class Trainer
 {
-    private const int CheckpointVersion = 4;
+    private const int CheckpointVersion = 5;
 
     private readonly TrainerOptions _options;
     private readonly IRowSource _data;
@@ -36,18 +36,36 @@ public sealed class Trainer
         _validation = validation;
         _rows = Enumerable.Range(0, data.RowCount).Where(row => data.RowLabels(row).Length > 0).ToArray();
         if (_rows.Length == 0)
-            throw new ArgumentException("no training row has a label", nameof(data));
+            throw new InvalidDataException("no training row has a label");
+        RequireSizes(options, data.FeatureCount, data.LabelCount);
         _batches = (_rows.Length + options.BatchSize - 1) / options.BatchSize;
     }
 
+    /// <summary>A trained layer's weights are one array.</summary>
+    private static void RequireSizes(TrainerOptions options, long features, long labels)
+    {
+        long[] sizes = [features, .. options.HiddenSizes, labels];
+        for (int i = 1; i < sizes.Length; i++)
+        {
+            if (sizes[i - 1] * sizes[i] > Array.MaxLength)
+                throw new ArgumentException($"a layer of {sizes[i - 1]:N0} by {sizes[i]:N0} has more than {Array.MaxLength:N0} weights; use fewer features (--min-count, --hash-buckets) or narrower hidden layers");
+        }
+    }
+
     /// <summary>Bytes that training takes beyond the data itself, including the best epoch's copy of the network and the order of rows.</summary>
-    public static long EstimateMemory(TrainerOptions options, long features, long labels, long rows = 0)
+    /// <param name="options">What is trained, and how.</param>
+    /// <param name="features">Input features.</param>
+    /// <param name="labels">Labels.</param>
+    /// <param name="rows">Training rows.</param>
+    /// <param name="pairs">Features of all rows together.</param>
+    public static long EstimateMemory(TrainerOptions options, long features, long labels, long rows = 0, long pairs = 0)
     {
         ArgumentNullException.ThrowIfNull(options);
         long network = features * options.HiddenSizes[0];
         for (int i = 0; i < options.HiddenSizes.Count; i++)
             network += options.HiddenSizes[i] * (i + 1 < options.HiddenSizes.Count ? options.HiddenSizes[i + 1] : labels);
-        return TrainingCore.EstimateBytes(options, features, labels) + (network * sizeof(float)) + (2 * rows * sizeof(int));
+        return TrainingCore.EstimateBytes(options, features, labels) + LikelyLabels.Bytes(options, features, labels, rows, pairs)
+            + (network * sizeof(float)) + (2 * rows * sizeof(int));
     }
 
     /// <summary>
@@ -131,7 +149,7 @@ public sealed class Trainer
         if (cancelled && _options.CheckpointPath is not null)
             Save(core, tables, best);
         return new TrainingResult(
-            Finish(core, best), _state.BestEpoch, [.. _state.History], clock.Elapsed, _state.ActiveSum / Math.Max(1, _state.Steps), cancelled);
+            Finish(core, best, cancelled), _state.BestEpoch, [.. _state.History], clock.Elapsed, _state.ActiveSum / Math.Max(1, _state.Steps), cancelled);
     }
 
     private bool IsDue(int every) => every > 0 && _state.Batch % every == 0;
@@ -164,10 +182,12 @@ public sealed class Trainer
     }
 
     /// <summary>The best epoch's network; without validation, or if no epoch ended, the present one.</summary>
-    private static Network Finish(TrainingCore core, Network? best)
+    private Network Finish(TrainingCore core, Network? best, bool cancelled)
     {
         if (best is not null)
             return best;
+        if (!cancelled)
+            RequireNumbers(core, "");
         core.ReleaseMoments();
         Network network = core.CreateNetwork();
         core.CopyTo(network);
@@ -229,12 +249,7 @@ public sealed class Trainer
     private void Save(TrainingCore core, LikelyLabels? tables, Network? best)
     {
         core.Clock.Start();
-        // The loss shows a broken update one batch later; the checkpoint before must not be lost to it.
-        if (!core.IsFinite)
-        {
-            throw new TrainingDivergedException(
-                $"training diverged in epoch {_state.Epoch + 1} at batch {_state.Batch} of {_batches}: weights are no longer numbers; the checkpoint before is kept (lower the learning rate)");
-        }
+        RequireNumbers(core, "; the checkpoint before is kept");
         using CheckpointWriter writer = new(_options.CheckpointPath!);
         writer.Write(CheckpointVersion);
         writer.Write(Fingerprint());
@@ -250,6 +265,16 @@ public sealed class Trainer
         }
         writer.Commit();
         core.Clock.Mark(TrainingPhase.Checkpoint);
+    }
+
+    /// <summary>The loss shows a broken update one batch later; neither a checkpoint nor the network may be lost to it.</summary>
+    private void RequireNumbers(TrainingCore core, string kept)
+    {
+        if (!core.IsFinite)
+        {
+            throw new TrainingDivergedException(
+                $"training diverged in epoch {Math.Min(_state.Epoch + 1, _options.Epochs)} at batch {_state.Batch} of {_batches}: weights are no longer numbers{kept} (lower the learning rate)");
+        }
     }
 
     /// <summary>Takes up a checkpoint; returns the best epoch's network if it is not the one in the core.</summary>
@@ -280,7 +305,7 @@ public sealed class Trainer
             Threads = 0, CheckpointPath = null, CheckpointEvery = 0, Resume = false, HiddenSizes = [], Patience = 0, ValidationRows = 1,
             EvaluateEvery = 0, LogPath = null,
         };
-        string text = $"{o} {string.Join(',', _options.HiddenSizes)} {_data.Fingerprint()} {_rows.Length}";
+        string text = $"{o} {string.Join(',', _options.HiddenSizes)} {_data.Fingerprint()} {_rows.Length} {_validation?.Fingerprint()}";
         ulong hash = 0;
         foreach (char c in text)
             hash = Noise.Mix(hash ^ c);

@@ -180,6 +180,7 @@ public sealed record TrainerOptions
         Require(LshNegatives >= 0, "numbers of negatives must not be negative");
         Require(LshBits is >= 1 and <= LshSampler.MaxBits, $"LSH bits must be 1 to {LshSampler.MaxBits}");
         Require(LshTables is >= 1 and <= LshSampler.MaxTables, $"LSH tables must be 1 to {LshSampler.MaxTables}");
+        Require(TableNegatives == 0 || Mode == OutputMode.Sampled, "table negatives belong to sampled mode: the full softmax evaluates every label");
         Require(LshNegatives == 0 || Mode == OutputMode.Sampled, "LSH negatives belong to sampled mode: the full softmax draws none");
         Require(LshNegatives == 0 || RandomNegatives > 0, "LSH negatives need random negatives beside them: labels in no opened bucket would never be drawn");
         Require(NegativePower is >= 0 and <= 1, "negative power must be 0 to 1");

@@ -115,7 +115,7 @@ internal sealed unsafe class TrainingCore : IDisposable
         }
         bytes += OutputPass.Bytes(options, (int)labels);
         bytes += labels * VectorMath.Pad(sizes[^1]) * sizeof(float);
-        return bytes + (labels * 4 * sizeof(int)) + LikelyLabels.Bytes(options, features) + LshSampler.Bytes(options, labels);
+        return bytes + (labels * 4 * sizeof(int)) + LshSampler.Bytes(options, labels);
     }
 
     /// <summary>One step on the given rows; returns the mean loss of a row.</summary>

@@ -90,17 +90,17 @@ internal static class CompareCommand
         var votes = new SelectorOptions { TopVote = parsed.GetValue(TopVote), NextVote = parsed.GetValue(NextVote), TrueVote = parsed.GetValue(TrueVote), TailPower = parsed.GetValue(TailVotes) };
         votes.Validate();
         string? validationPath = parsed.GetValue(Validation);
-        double holdOut = DataOptions.Share(parsed, HoldOut);
-        if (validationPath is null && holdOut == 0)
-            throw new CommandException(ExitCodes.Usage, "--hold-out must be above 0 without --validation");
         if (parsed.GetValue(Rows) < 2)
             throw new CommandException(ExitCodes.Usage, "--rows must be at least 2");
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
+        double holdOut = validationPath is null ? DataOptions.HeldOut(parsed, HoldOut, model.Record, parsed.GetValue(Train)!) : 0;
+        if (validationPath is null && holdOut == 0)
+            throw new CommandException(ExitCodes.Usage, "no row is held out: give --validation, or a --hold-out that train held out too");
         if (named.Length == 0 && (parsed.GetValue(HideFeatures) || model.Featurizer.Kind == Model.FeaturizerKind.Dense))
             methods = [.. methods.Where(m => !m.Sources.Any(s => s.Name == "features"))];
         string trainPath = parsed.GetValue(Train)!;
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels, cancel);
-        (LoadedData train, LoadedData held) = validationPath is null ? files[0].Split(holdOut, 1) : (files[0], files[1]);
+        (LoadedData train, LoadedData held) = validationPath is null ? files[0].HoldOut(holdOut) : (files[0], files[1]);
         Dataset rows = QuantizeCommand.Featurize(model, train, cancel), heldRows = QuantizeCommand.Featurize(model, held, cancel);
         if (heldRows.RowCount < 2)
             throw new CommandException(ExitCodes.BadInput, "at least two held-out rows are needed");

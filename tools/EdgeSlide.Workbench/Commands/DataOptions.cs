@@ -1,5 +1,8 @@
 using System.CommandLine;
+using System.Security.Cryptography;
+using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Export;
 
 namespace EdgeSlide.Workbench.Commands;
 
@@ -67,11 +70,45 @@ internal sealed class DataOptions
         return option;
     }
 
+    /// <summary>How the weights of a layer are stored.</summary>
+    public static Option<string> Rows(string name, string description) => Choice(name, description, "int8", "int8", "int4", "fp16");
+
+    public static WeightFormat Rows(ParseResult parsed, Option<string> option) => Enum.Parse<WeightFormat>(parsed.GetValue(option)!, ignoreCase: true);
+
     /// <summary>The share of rows that is held out.</summary>
     /// <exception cref="CommandException">It is not from 0 to below 1.</exception>
     public static double Share(ParseResult parsed, Option<double> option) => parsed.GetValue(option) is >= 0 and < 1 and double share
         ? share
         : throw new CommandException(ExitCodes.Usage, $"{option.Name} must be at least 0 and below 1");
+
+    /// <summary>
+    /// The share of a network's training file to hold out: what train held out of it, unless the user asks for another one.
+    /// </summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="option">The share that the user may ask for.</param>
+    /// <param name="record">What train did.</param>
+    /// <param name="path">The file; of another file than train's the option's own share is taken.</param>
+    public static double HeldOut(ParseResult parsed, Option<double> option, TrainingRecord record, string path)
+    {
+        double share = Share(parsed, option);
+        if (record.HeldOut is not { } known || known == share || !File.Exists(path) || record.DataSha256 != Checksum(path))
+            return share;
+        if (parsed.GetResult(option) is not { Implicit: false })
+        {
+            if (known == 0)
+                Console.Screen.Say($"train held no row of {path} out, so none is left to judge answers on; --validation FILE gives others");
+            return known;
+        }
+        Console.Screen.Say(FormattableString.Invariant($"warning: {option.Name} {share}, but train held {known} of {path} out: the network knows some of the rows that it is judged on, or leaves out some that it could be"));
+        return share;
+    }
+
+    /// <summary>SHA-256 in hexadecimal digits.</summary>
+    public static string Checksum(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(file));
+    }
 
     public static Option<T> Value<T>(string name, string description, T value) => new(name) { Description = description, DefaultValueFactory = _ => value };
 }

@@ -20,6 +20,7 @@ internal static class GenerateCommand
     private static readonly Option<int> Keys = DataOptions.Value("--keys", "A label stands in the buckets of this many of its rarest features.", Defaults.KeysPerLabel);
     private static readonly Option<int> Budget = DataOptions.Value("--budget", "The most output neurons evaluated per query.", Defaults.Budget);
     private static readonly Option<float> Blend = DataOptions.Value("--vote-blend", "Added to each logit: this times log2 of the votes.", Defaults.VoteBlend);
+    private static readonly Option<string> InputRows = DataOptions.Rows("--input-rows", "How the weights of the input layer are stored: int8, int4 or fp16.");
     private static readonly Option<ulong> Seed = DataOptions.Value("--seed", "Everything follows from it.", Defaults.Seed);
     private static readonly Option<string?> Queries = new("--queries") { Description = "Also write queries with their labels to this file (XC rows)." };
     private static readonly Option<int> QueryCount = DataOptions.Value("--query-count", "How many.", 2000);
@@ -38,18 +39,17 @@ internal static class GenerateCommand
               edgeslide eval wide.eslide wide.txt
             """)
         {
-            Model, Labels, Features, Hidden, RowFeatures, Keep, Noise, Keys, Budget, Blend, Seed, Queries, QueryCount,
+            Model, Labels, Features, Hidden, RowFeatures, Keep, Noise, Keys, Budget, Blend, InputRows, Seed, Queries, QueryCount,
         };
         command.SetLongAction(Run);
         return command;
     }
 
-    /// <summary>With fewer queries the wider the model is: a dense query of millions of labels takes tens of milliseconds.</summary>
+    /// <summary>The wider the model is, the fewer queries are answered densely: one of millions of labels takes tens of milliseconds.</summary>
     private static BreakEven Measure(string path, ScaleOptions options)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(path, verifyChecksums: false);
-        int queries = Math.Clamp(10_000_000 / options.Labels, 20, 400);
-        return BreakEven.Measure(model, ScaleModel.Queries(queries, options), queries);
+        return BreakEven.Measure(model, ScaleModel.Queries(BreakEven.Queries, options), Math.Clamp(10_000_000 / options.Labels, 20, BreakEven.Queries));
     }
 
     private static int Run(ParseResult parsed, CancellationToken cancel)
@@ -65,6 +65,7 @@ internal static class GenerateCommand
             KeysPerLabel = parsed.GetValue(Keys),
             Budget = parsed.GetValue(Budget),
             VoteBlend = parsed.GetValue(Blend),
+            InputRows = DataOptions.Rows(parsed, InputRows),
             Seed = parsed.GetValue(Seed),
         };
         options.Validate();

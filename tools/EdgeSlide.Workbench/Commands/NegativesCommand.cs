@@ -54,7 +54,7 @@ internal static class NegativesCommand
         if (draws < 4 || repetitions < 2 || limit < 1)
             throw new CommandException(ExitCodes.Usage, "--negatives must be at least 4, --repetitions 2 and --rows 1");
         LoadedData loaded = Data.Read(parsed, [parsed.GetValue(Rows)!], model.Labels, cancel)[0];
-        Dataset rows = QuantizeCommand.Featurize(model, holdOut > 0 ? loaded.Split(holdOut, 1).Validation : loaded, cancel);
+        Dataset rows = QuantizeCommand.Featurize(model, holdOut > 0 ? loaded.HoldOut(holdOut).Validation : loaded, cancel);
         float power = parsed.GetValue(Power);
         NegativesPlan[] plans =
         [

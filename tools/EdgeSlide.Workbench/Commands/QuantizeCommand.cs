@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using EdgeSlide.Features;
+using EdgeSlide.IO;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Calibration;
 using EdgeSlide.Training.Data;
@@ -44,8 +45,8 @@ internal static class QuantizeCommand
     private static readonly Option<float> TrueVote = DataOptions.Value("--true-vote", "A training row's vote for each of its true labels.", 2f);
     private static readonly Option<float> TailVotes = DataOptions.Value("--tail-votes", "Rare labels' votes count more: a vote counts (mean rows of a label / its rows) to this power.", 0f);
     private static readonly Option<double> TableShare = DataOptions.Value("--table-share", "The most that the tables may take of the file: the entries that add least to the votes are dropped until they fit. 0 for no limit.", 0.2);
-    private static readonly Option<string> Rows = Format("--rows", "How the output layer's weights are stored: int8, int4 (half the bytes) or fp16 (twice the bytes).");
-    private static readonly Option<string> InputRows = Format("--input-rows", "How the weights of a first layer with sparse input are stored: int8, int4 or fp16.");
+    private static readonly Option<string> Rows = DataOptions.Rows("--rows", "How the output layer's weights are stored: int8, int4 (half the bytes) or fp16 (twice the bytes).");
+    private static readonly Option<string> InputRows = DataOptions.Rows("--input-rows", "How the weights of a first layer with sparse input are stored: int8, int4 or fp16.");
     private static readonly Option<bool> Reorder = new("--reorder") { Description = "Make output neurons neighbours in memory that queries want together; answers stay the same labels. Prints what queries touch before and after." };
     private static readonly Option<bool> CompareRows = new("--compare-rows") { Description = "Print accuracy, size and speed with every pair of these formats, on at most 10,000 held-out rows." };
 
@@ -72,13 +73,6 @@ internal static class QuantizeCommand
         return command;
     }
 
-    private static Option<string> Format(string name, string description)
-    {
-        var option = new Option<string>(name) { Description = description, DefaultValueFactory = _ => "int8" };
-        option.AcceptOnlyFromAmong("int8", "int4", "fp16");
-        return option;
-    }
-
     private static int Run(ParseResult parsed, CancellationToken cancel)
     {
         double holdOut = DataOptions.Share(parsed, HoldOut);
@@ -92,12 +86,15 @@ internal static class QuantizeCommand
             calibration = CalibrationSource.Read(calibrationPath);
         }
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
-        string trainPath = parsed.GetValue(Train)!;
+        string trainPath = parsed.GetValue(Train)!, output = parsed.GetValue(Out)!;
+        WholeFile.Try(output);
+        if (validationPath is null && calibration is null)
+            holdOut = DataOptions.HeldOut(parsed, HoldOut, model.Record, trainPath);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels, cancel);
         LoadedData train = files[0];
         LoadedData? held = validationPath is null ? null : files[1];
         if (held is null && holdOut > 0)
-            (train, held) = train.Split(holdOut, 1);
+            (train, held) = train.HoldOut(holdOut);
         bool hide = parsed.GetValue(HideFeatures);
         bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
         int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);
@@ -126,16 +123,20 @@ internal static class QuantizeCommand
         var storage = new StorageOptions
         {
             TableShare = parsed.GetValue(TableShare),
-            Rows = Enum.Parse<WeightFormat>(parsed.GetValue(Rows)!, ignoreCase: true),
-            InputRows = Enum.Parse<WeightFormat>(parsed.GetValue(InputRows)!, ignoreCase: true),
+            Rows = DataOptions.Rows(parsed, Rows),
+            InputRows = DataOptions.Rows(parsed, InputRows),
             CompareRows = parsed.GetValue(CompareRows),
             Reorder = parsed.GetValue(Reorder),
         };
         Dataset rows = Featurize(model, train, cancel);
         Dataset? heldRows = held is null ? null : Featurize(model, held, cancel);
+        if (heldRows is { RowCount: 0 })
+        {
+            Screen.Say("no row is held out: nothing is left to judge the answers on");
+            heldRows = null;
+        }
         if (hide)
             (model, rows, heldRows) = (HiddenInput.Of(model), HiddenInput.Of(model, rows), heldRows is null ? null : HiddenInput.Of(model, heldRows));
-        string output = parsed.GetValue(Out)!;
         QuantizationReport report = Screen.Stages(stage => QuantizationJob.Run(model, rows, heldRows, options, storage, output, calibration, stage, cancel));
         Print(model.Network, report, output);
         return ExitCodes.Ok;

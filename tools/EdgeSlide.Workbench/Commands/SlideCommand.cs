@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using EdgeSlide.Features;
+using EdgeSlide.IO;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
@@ -44,6 +45,7 @@ internal static class SlideCommand
         {
             SlideOptions options = knobs.Read(parsed) with { Active = SlideOptionsGroup.Numbers(parsed, active, 1) };
             options.Validate();
+            WholeFile.Try(parsed.GetValue(output)!);
             string? testPath = parsed.GetValue(test);
             IReadOnlyList<LoadedData> files = data.Read(parsed, testPath is null ? [parsed.GetValue(path)!] : [parsed.GetValue(path)!, testPath], null, cancel);
             Featurizer featurizer = files[0].Fit(new FeatureOptions
@@ -52,6 +54,7 @@ internal static class SlideCommand
                 Normalization = parsed.GetValue(normalize) == "l2" ? ValueNormalization.L2 : ValueNormalization.None,
             });
             Dataset rows = files[0].Featurize(featurizer, cancel);
+            RequireMemory(rows, options);
             using var trainer = new SlideTrainer(options, rows);
             SlideResult result = Progress("training", report => trainer.Run(report, cancel));
             if (result.Cancelled)
@@ -77,6 +80,9 @@ internal static class SlideCommand
         });
         return command;
     }
+
+    private static void RequireMemory(Dataset rows, SlideOptions options) =>
+        MemoryBudget.Require("training", SlideNetwork.Bytes(rows.FeatureCount, rows.LabelCount, options), advice: "use narrower hidden layers");
 
     private static Command CreateSweep()
     {
@@ -109,6 +115,7 @@ internal static class SlideCommand
                 throw new CommandException(ExitCodes.Usage, $"--methods: '{unknown}' is none of gemm, {string.Join(", ", Modes.Keys)}");
             (Dataset train, Dataset held) = Load(parsed.GetValue(task)!, parsed.GetValue(path), parsed.GetValue(test), parsed.GetValue(rows), parsed.GetValue(testRows), cancel);
             Screen.Say($"{train.RowCount:N0} training rows, {held.RowCount:N0} test rows, {train.FeatureIds.Length / (double)train.RowCount:F0} of {train.FeatureCount} inputs not 0");
+            RequireMemory(train, options);
             var results = new List<SweepRow>();
             foreach (string name in names)
             {

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Security.Cryptography;
 using EdgeSlide.Features;
+using EdgeSlide.IO;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
@@ -95,21 +95,40 @@ internal static class TrainCommand
         FeatureOptions features = ReadFeatureOptions(parsed);
         TrainerOptions options = ReadTrainerOptions(parsed);
         double holdOut = DataOptions.Share(parsed, HoldOut);
+        long? memoryLimit = parsed.GetValue(MemoryLimit) is { } limit ? MemoryBudget.Parse(limit) : null;
+        string output = parsed.GetValue(Out)!;
+        RequireSense(parsed, options, validationPath is not null, holdOut);
+        // Before hours of work, not after.
+        WholeFile.Try(output);
+        if (options.CheckpointPath is { } checkpoint)
+            WholeFile.Try(checkpoint);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], null, cancel);
         LoadedData train = files[0];
         LoadedData? validation = validationPath is null ? null : files[1];
         if (validation is null && holdOut > 0)
-            (train, validation) = train.Split(holdOut, (ulong)options.Seed);
-        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Provenance.Settings(parsed), cancel,
-            parsed.GetValue(MemoryLimit) is { } limit ? MemoryBudget.Parse(limit) : null);
+            (train, validation) = train.HoldOut(holdOut);
+        string checksum = DataOptions.Checksum(trainPath);
+        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Provenance.Settings(parsed), cancel, memoryLimit);
         if (model is null)
             return ExitCodes.Interrupted;
-        string output = parsed.GetValue(Out)!;
-        using (FileStream data = File.OpenRead(trainPath))
-            model = model with { Record = model.Record with { DataSha256 = Convert.ToHexStringLower(SHA256.HashData(data)) } };
+        model = model with { Record = model.Record with { DataSha256 = checksum, HeldOut = validationPath is null ? holdOut : 0 } };
         model.Save(output);
         Screen.Say($"wrote {output} ({new FileInfo(output).Length:N0} bytes)");
         return ExitCodes.Ok;
+    }
+
+    /// <summary>Refuses options that would have no effect.</summary>
+    private static void RequireSense(ParseResult parsed, TrainerOptions options, bool validates, double holdOut)
+    {
+        options.Validate();
+        if (validates && parsed.GetResult(HoldOut) is { Implicit: false })
+            throw new CommandException(ExitCodes.Usage, "--hold-out and --validation do not go together: the rows to judge on come from one of them");
+        if (options.Patience > 0 && !validates && holdOut == 0)
+            throw new CommandException(ExitCodes.Usage, "--patience needs held-out rows: --validation, or a --hold-out above 0");
+        if (options.CheckpointPath is null && (options.Resume || options.CheckpointEvery > 0))
+            throw new CommandException(ExitCodes.Usage, $"{(options.Resume ? "--resume" : "--checkpoint-every")} needs --checkpoint");
+        if (options.LogPath is null && options.EvaluateEvery > 0)
+            throw new CommandException(ExitCodes.Usage, "--evaluate-every needs --log");
     }
 
     /// <summary>Fits the featurizer and trains; null if interrupted.</summary>
@@ -121,8 +140,14 @@ internal static class TrainCommand
             options = options with { TableKeys = TableKeys.HiddenVector };
         IRowSource rows = train.Source(featurizer, cancel);
         IRowSource? held = validation?.Source(featurizer, cancel);
+        if (held is not null && !AnyLabel(held))
+        {
+            Screen.Say($"none of the {held.RowCount:N0} held-out rows has a label, so the last epoch is kept");
+            held = null;
+        }
         Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset data ? $" ({data.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
-        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount);
+        long pairs = rows is Dataset { FeatureIds.Length: var known } ? known : (long)rows.RowCount * featurizer.ContextLength;
+        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount, pairs);
         MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
         TrainingResult result = Screen.Train(new Trainer(options, rows, held), cancel);
@@ -143,6 +168,16 @@ internal static class TrainCommand
             Options = commandLine,
         })
         { Frequencies = LabelFrequencies.Of(rows) };
+    }
+
+    private static bool AnyLabel(IRowSource rows)
+    {
+        for (int row = 0; row < rows.RowCount; row++)
+        {
+            if (rows.RowLabels(row).Length > 0)
+                return true;
+        }
+        return false;
     }
 
     private static FeatureOptions ReadFeatureOptions(ParseResult parsed) => new()

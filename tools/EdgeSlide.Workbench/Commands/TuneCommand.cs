@@ -77,12 +77,14 @@ internal static class TuneCommand
         };
         options.Validate();
         double holdOut = DataOptions.Share(parsed, HoldOut);
+        WholeFile.Try(output);
+        WholeFile.Try(plot);
 
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath);
         RefuseTrainingRows(model, modelPath, validationPath, holdOut);
         string[] labels = [.. Enumerable.Range(0, model.LabelCount).Select(model.LabelName)];
         IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [validationPath] : [validationPath, trainPath], labels, cancel);
-        LoadedData held = holdOut > 0 ? files[0].Split(holdOut, 1).Validation : files[0];
+        LoadedData held = holdOut > 0 ? files[0].HoldOut(holdOut).Validation : files[0];
         Dataset rows = held.Featurize(model.Featurizer, cancel);
         if (rows.LabelCount != model.LabelCount)
             throw new CommandException(ExitCodes.BadInput, $"{validationPath}: has {rows.LabelCount} labels, the model {model.LabelCount}");
@@ -138,7 +140,7 @@ internal static class TuneCommand
         {
             if (holdOut <= 0)
                 throw new CommandException(ExitCodes.BadInput, $"{trainPath}: the rows that fill the tables cannot judge them; give other rows, or --hold-out");
-            train = train.Split(holdOut, 1).Train;
+            train = train.HoldOut(holdOut).Train;
         }
         Dataset rows = QuantizeCommand.Featurize(network, train, cancel);
         return new TuningNetwork(network, rows, network.Frequencies ?? LabelFrequencies.Of(rows));
