@@ -13,6 +13,20 @@ internal static class WholeFile
         files.Write(path, write);
         files.Commit();
     }
+
+    /// <summary>Fails if no file can be written there, so that long work need not end in finding that out. Changes nothing.</summary>
+    /// <exception cref="IOException">No such folder, or a folder of that name.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder cannot be written to.</exception>
+    public static void Try(string path)
+    {
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "";
+        if (Directory.Exists(path) || folder.Length == 0)
+            throw new IOException($"{path}: is a folder, not a file");
+        if (!Directory.Exists(folder))
+            throw new DirectoryNotFoundException($"{path}: there is no folder {folder}");
+        using var files = new WholeFiles();
+        files.Write(path, _ => { });
+    }
 }
 
 /// <summary>Writes files that belong together as <see cref="WholeFile"/> writes one: none appears before all are on the disk.</summary>
