@@ -317,10 +317,10 @@ public sealed class CorruptionTests : IDisposable
     }
 
     [Theory]
-    [InlineData(64, 4, uint.MaxValue)]
-    [InlineData(64, 4, 0)]
-    [InlineData(64, 4, 64 + 4096 + 262_144 + 16_777_216)]
-    [InlineData(2, 2, 7)]
+    [InlineData(64u, 4u, uint.MaxValue)]
+    [InlineData(64u, 4u, 0u)]
+    [InlineData(64u, 4u, 64u + 4096u + 262_144u + 16_777_216u)]
+    [InlineData(2u, 2u, 7u)]
     public void A_centroid_source_with_a_wrong_number_of_keys_is_refused(uint branch, uint levels, uint keys)
     {
         // Trees of more nodes than there may be have no right number.
