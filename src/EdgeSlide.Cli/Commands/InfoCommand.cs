@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using System.Text.Json;
 using EdgeSlide.Cli.Output;
 using EdgeSlide.Features;
@@ -27,13 +28,32 @@ internal static class InfoCommand
     private static int Run(string path, bool json, bool verify)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(path, verify);
+        string provenance = OneLine(model);
         using var output = new OutputWriter();
         if (json)
-            WriteJson(output, model, verify);
+            WriteJson(output, model, provenance, verify);
         else
-            WriteText(output, model, verify);
+            WriteText(output, model, provenance, verify);
         output.Flush();
         return ExitCodes.Ok;
+    }
+
+    /// <summary>The provenance anew, without line breaks and with control characters escaped: who made the file may have written anything.</summary>
+    private static string OneLine(EdgeSlideModel model)
+    {
+        using JsonDocument provenance = JsonDocument.Parse(model.Provenance);
+        using var line = new OutputWriter(int.MaxValue);
+        try
+        {
+            provenance.RootElement.WriteTo(line.Json);
+        }
+        catch (InvalidOperationException)
+        {
+            // Half of a surrogate pair is JSON, but no text.
+            throw new CommandException(ExitCodes.BadModel, $"{model.File.Path}: the provenance holds half a character");
+        }
+        line.Json.Flush();
+        return Encoding.UTF8.GetString(line.Written);
     }
 
     /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and room for the votes of about 2,000 neurons.</summary>
@@ -46,9 +66,9 @@ internal static class InfoCommand
     }
 
     /// <summary>The width at which hashing began to pay on the machine that built the model; null if its provenance does not say.</summary>
-    private static int? BreakEvenWidth(EdgeSlideModel model)
+    private static int? BreakEvenWidth(string oneLine)
     {
-        using JsonDocument provenance = JsonDocument.Parse(model.Provenance);
+        using JsonDocument provenance = JsonDocument.Parse(oneLine);
         return provenance.RootElement.TryGetProperty("speed_at_export", out JsonElement speed) && speed.ValueKind == JsonValueKind.Object
             && speed.TryGetProperty("break_even_width", out JsonElement width) && width.ValueKind == JsonValueKind.Number && width.TryGetInt32(out int value)
             ? value
@@ -95,7 +115,7 @@ internal static class InfoCommand
         _ => "dense rows",
     };
 
-    private static void WriteText(OutputWriter output, EdgeSlideModel model, bool verified)
+    private static void WriteText(OutputWriter output, EdgeSlideModel model, string provenance, bool verified)
     {
         output.Write($"{model.File.Path}: {model.File.Length:N0} bytes, {(verified ? "checksums match" : "checksums not checked")}\n\n");
         output.Write($"input      {Describe(model.Featurizer)}; {model.FeatureCount:N0} features\n");
@@ -107,7 +127,7 @@ internal static class InfoCommand
             output.Write($"layer {index++}    {layer.Inputs:N0} -> {layer.Outputs:N0}, {layer.Activation}, {Name(layer.Format)} weights\n");
             if (layer.Selector is not { } selector)
                 continue;
-            output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}{(layer == model.Layout.Output && BreakEvenWidth(model) is { } width ? $" (break-even where it was built: about {width:N0} labels)" : "")}\n");
+            output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}{(layer == model.Layout.Output && BreakEvenWidth(provenance) is { } width ? $" (break-even where it was built: about {width:N0} labels)" : "")}\n");
             foreach (CandidateSource source in selector.Sources)
             {
                 output.Write($"           {(source.Record.Kind == SourceKind.SimHash ? $"SimHash buckets, K={source.Record.Bits} L={source.Record.Tables}" : source.Tree is { } tree ? $"centroid buckets, {tree.Levels} levels of {tree.Branch}, beam {tree.Beam}" : "feature buckets")}, {source.Record.KeyCount:N0} keys, {source.Buckets.EntryCount:N0} entries\n");
@@ -119,10 +139,10 @@ internal static class InfoCommand
         output.Write($"{"memory per thread",-24}{PredictorBytes(model),14:N0} bytes\n");
         output.Write($"{"memory at most",-24}{model.File.Length + PredictorBytes(model),14:N0} bytes with every page of the model touched\n\n");
         output.Write($"kernel     {KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable))} (supported here: {string.Join(", ", Array.FindAll(KernelSelector.Names, KernelSelector.IsSupported))})\n");
-        output.Write($"provenance {model.Provenance}\n");
+        output.Write($"provenance {provenance}\n");
     }
 
-    private static void WriteJson(OutputWriter output, EdgeSlideModel model, bool verified)
+    private static void WriteJson(OutputWriter output, EdgeSlideModel model, string provenance, bool verified)
     {
         Utf8JsonWriter json = output.Json;
         json.WriteStartObject();
@@ -150,11 +170,11 @@ internal static class InfoCommand
         json.WriteEndArray();
         json.WriteNumber("table_bytes", Parts(model).Find(p => p.Name == HashTables)?.Bytes ?? 0);
         json.WriteNumber("memory_per_thread_bytes", PredictorBytes(model));
-        if (BreakEvenWidth(model) is { } width)
+        if (BreakEvenWidth(provenance) is { } width)
             json.WriteNumber("break_even_width", width);
         json.WriteString("kernel", KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
         json.WritePropertyName("provenance");
-        json.WriteRawValue(model.Provenance);
+        json.WriteRawValue(provenance);
         json.WriteEndObject();
         output.EndJsonLine();
     }
