@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using EdgeSlide.Cli.Output;
@@ -28,7 +29,7 @@ internal static class InfoCommand
     private static int Run(string path, bool json, bool verify)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(path, verify);
-        string provenance = OneLine(model);
+        string provenance = OneLine(model.Provenance);
         using var output = new OutputWriter();
         if (json)
             WriteJson(output, model, provenance, verify);
@@ -38,22 +39,24 @@ internal static class InfoCommand
         return ExitCodes.Ok;
     }
 
-    /// <summary>The provenance anew, without line breaks and with control characters escaped: who made the file may have written anything.</summary>
-    private static string OneLine(EdgeSlideModel model)
+    /// <summary>JSON without white space and with control characters escaped: who made the file may have written anything.</summary>
+    private static string OneLine(string json)
     {
-        using JsonDocument provenance = JsonDocument.Parse(model.Provenance);
-        using var line = new OutputWriter(int.MaxValue);
-        try
+        var line = new StringBuilder(json.Length);
+        bool text = false, escaped = false;
+        foreach (char c in json)
         {
-            provenance.RootElement.WriteTo(line.Json);
+            if (!text && c <= ' ')
+                continue;
+            if (char.IsControl(c))
+                line.Append("\\u00").Append(((int)c).ToString("x2", CultureInfo.InvariantCulture));
+            else
+                line.Append(c);
+            if (c == '"' && !escaped)
+                text = !text;
+            escaped = c == '\\' && !escaped;
         }
-        catch (InvalidOperationException)
-        {
-            // Half of a surrogate pair is JSON, but no text.
-            throw new CommandException(ExitCodes.BadModel, $"{model.File.Path}: the provenance holds half a character");
-        }
-        line.Json.Flush();
-        return Encoding.UTF8.GetString(line.Written);
+        return line.ToString();
     }
 
     /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and room for the votes of about 2,000 neurons.</summary>
@@ -66,9 +69,9 @@ internal static class InfoCommand
     }
 
     /// <summary>The width at which hashing began to pay on the machine that built the model; null if its provenance does not say.</summary>
-    private static int? BreakEvenWidth(string oneLine)
+    private static int? BreakEvenWidth(EdgeSlideModel model)
     {
-        using JsonDocument provenance = JsonDocument.Parse(oneLine);
+        using JsonDocument provenance = JsonDocument.Parse(model.Provenance);
         return provenance.RootElement.TryGetProperty("speed_at_export", out JsonElement speed) && speed.ValueKind == JsonValueKind.Object
             && speed.TryGetProperty("break_even_width", out JsonElement width) && width.ValueKind == JsonValueKind.Number && width.TryGetInt32(out int value)
             ? value
@@ -127,7 +130,7 @@ internal static class InfoCommand
             output.Write($"layer {index++}    {layer.Inputs:N0} -> {layer.Outputs:N0}, {layer.Activation}, {Name(layer.Format)} weights\n");
             if (layer.Selector is not { } selector)
                 continue;
-            output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}{(layer == model.Layout.Output && BreakEvenWidth(provenance) is { } width ? $" (break-even where it was built: about {width:N0} labels)" : "")}\n");
+            output.Write($"           selects at most {selector.Budget} neurons, vote blend {selector.VoteBlend:G3}; auto mode uses {(selector.Pays ? "lsh" : "dense")}{(layer == model.Layout.Output && BreakEvenWidth(model) is { } width ? $" (break-even where it was built: about {width:N0} labels)" : "")}\n");
             foreach (CandidateSource source in selector.Sources)
             {
                 output.Write($"           {(source.Record.Kind == SourceKind.SimHash ? $"SimHash buckets, K={source.Record.Bits} L={source.Record.Tables}" : source.Tree is { } tree ? $"centroid buckets, {tree.Levels} levels of {tree.Branch}, beam {tree.Beam}" : "feature buckets")}, {source.Record.KeyCount:N0} keys, {source.Buckets.EntryCount:N0} entries\n");
@@ -170,7 +173,7 @@ internal static class InfoCommand
         json.WriteEndArray();
         json.WriteNumber("table_bytes", Parts(model).Find(p => p.Name == HashTables)?.Bytes ?? 0);
         json.WriteNumber("memory_per_thread_bytes", PredictorBytes(model));
-        if (BreakEvenWidth(provenance) is { } width)
+        if (BreakEvenWidth(model) is { } width)
             json.WriteNumber("break_even_width", width);
         json.WriteString("kernel", KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
         json.WritePropertyName("provenance");

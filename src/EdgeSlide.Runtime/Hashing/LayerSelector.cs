@@ -63,9 +63,13 @@ internal sealed unsafe class LayerSelector
             throw file.Error(ModelError.WrongSectionSize, $"section SELE[{layer}] has the wrong size");
         ReadOnlySpan<SourceRecord> records = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, SourceRecord>(rest);
         var sources = new CandidateSource[records.Length];
+        var counts = new long[records.Length];
         for (int part = 0; part < sources.Length; part++)
+        {
             sources[part] = LoadSource(file, layer, part, records[part], inputs, outputs, featureCount);
-        if (BucketTable.TooMany(Array.ConvertAll(sources, s => s.Buckets.EntryCount)) is { } entries)
+            counts[part] = sources[part].Buckets.EntryCount;
+        }
+        if (BucketTable.TooMany(counts) is { } entries)
             throw file.Error(ModelError.BadBucketOffsets, $"layer {layer}: {entries} bucket entries are more than {BucketTable.MaxEntries}");
         return new LayerSelector(header, sources);
     }
