@@ -179,14 +179,14 @@ public sealed class CommandTests : IDisposable
     public void Info_prints_a_provenance_that_cannot_drive_the_terminal_or_break_the_line()
     {
         const string Colour = "\u009b31m", Delete = "\u007f";
-        Models.Text(_shell, provenance: $"{{\n  \"made_by\": \"{Colour}é{Delete}\",\t\"path\": \"C:\\\\ \\\" \\\\\", \"half\": \"\\ud83d\",\r\n  \"{Colour}\": [1, 2.50, null]\n}}\n");
+        Models.Text(_shell, provenance: $"{{\n  \"made_by\": \"{Colour}é{Delete}\",\t\"path\": \"C:\\\\ \\\" \\\\\", \"speed_at_e\\ud83d_and_more\": \"\\ud83d\",\r\n  \"{Colour}\": [1, 2.50, null]\n}}\n");
         string json = _shell.RunWell("edgeslide info text.eslide --json").Output, text = _shell.RunWell("edgeslide info text.eslide").Output;
         string printed = text[text.IndexOf("provenance {", StringComparison.Ordinal)..]["provenance ".Length..];
         foreach (string line in new[] { json, printed })
         {
             Assert.EndsWith("}\n", line, StringComparison.Ordinal);
             Assert.DoesNotContain(line[..^1], char.IsControl);
-            Assert.Contains(@"""path"":""C:\\ \"" \\"",""half"":""\ud83d"",", line, StringComparison.Ordinal);
+            Assert.Contains(@"""path"":""C:\\ \"" \\"",""speed_at_e\ud83d_and_more"":""\ud83d"",", line, StringComparison.Ordinal);
             Assert.Contains(":[1,2.50,null]}", line, StringComparison.Ordinal);
         }
         using JsonDocument document = JsonDocument.Parse(json), provenance = JsonDocument.Parse(printed);

@@ -72,10 +72,18 @@ internal static class InfoCommand
     private static int? BreakEvenWidth(EdgeSlideModel model)
     {
         using JsonDocument provenance = JsonDocument.Parse(model.Provenance);
-        return provenance.RootElement.TryGetProperty("speed_at_export", out JsonElement speed) && speed.ValueKind == JsonValueKind.Object
-            && speed.TryGetProperty("break_even_width", out JsonElement width) && width.ValueKind == JsonValueKind.Number && width.TryGetInt32(out int value)
-            ? value
-            : null;
+        try
+        {
+            return provenance.RootElement.TryGetProperty("speed_at_export", out JsonElement speed) && speed.ValueKind == JsonValueKind.Object
+                && speed.TryGetProperty("break_even_width", out JsonElement width) && width.ValueKind == JsonValueKind.Number && width.TryGetInt32(out int value)
+                ? value
+                : null;
+        }
+        catch (InvalidOperationException)
+        {
+            // A name with half a surrogate pair is JSON, but cannot be compared.
+            return null;
+        }
     }
 
     /// <summary>Sections of like purpose, in the order of their first.</summary>
