@@ -21,7 +21,8 @@ public sealed class EnergyException : Exception
     /// <summary>Why a file could not be used, in words of our own: the published binary has no texts for the framework's exceptions.</summary>
     internal static string ReasonOf(Exception e) => e switch
     {
-        FileNotFoundException or DirectoryNotFoundException => "no such file",
+        DirectoryNotFoundException => "no such folder",
+        FileNotFoundException => "no such file",
         UnauthorizedAccessException => "no permission",
         IOException { HResult: > 0 } => $"input/output error {e.HResult}", // errno
         IOException => "input/output error",

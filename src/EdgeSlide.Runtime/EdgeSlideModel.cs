@@ -164,8 +164,8 @@ public sealed unsafe class EdgeSlideModel : IDisposable
             int rows = (int)(featureMajor ? record.Inputs : record.Outputs);
             otherFormats |= record.Format != WeightFormat.Int8;
             View<byte> weights = file.Get<byte>(SectionKind.Weights, i, 0, (long)rows * record.Stride);
-            if (verifyWeights && record.Format == WeightFormat.Int8)
-                CheckWeights(file, i, new View<sbyte>((sbyte*)weights.Pointer, weights.Length));
+            if (verifyWeights && record.Format == WeightFormat.Int8 && NeuronLayer.AnyOutOfRange(new View<sbyte>((sbyte*)weights.Pointer, weights.Length)))
+                throw file.Error(ModelError.BadWeight, $"layer {i}: a weight is outside -127..127");
             if (featureMajor)
             {
                 View<float> scales = file.Get<float>(SectionKind.Scales, i, 0, rows);
@@ -237,17 +237,6 @@ public sealed unsafe class EdgeSlideModel : IDisposable
             // Written so that NaN fails too.
             if (!(values.Pointer[i] >= minimum && values.Pointer[i] <= MaxParameter))
                 throw file.Error(ModelError.BadNumber, $"layer {layer}: {what} {i} is not a usable number");
-        }
-    }
-
-    private static void CheckWeights(ModelFile file, int layer, View<sbyte> weights)
-    {
-        for (long done = 0; done < weights.Length;)
-        {
-            int count = (int)Math.Min(weights.Length - done, 1 << 30);
-            if (new ReadOnlySpan<sbyte>(weights.Pointer + done, count).Contains(sbyte.MinValue))
-                throw file.Error(ModelError.BadWeight, $"layer {layer}: a weight is outside -127..127");
-            done += count;
         }
     }
 }

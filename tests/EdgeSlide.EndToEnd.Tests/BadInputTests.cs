@@ -178,6 +178,11 @@ public sealed class BadInputTests : IDisposable
     [InlineData("eval text.eslide", "Required argument missing for command: 'eval'. (see --help)")]
     [InlineData("bench text.eslide data --rounds 0", "--rounds must be between 1 and 10000 (see --help)")]
     [InlineData("bench text.eslide data --queries -5", "--queries must be between 1 and 1000000 (see --help)")]
+    [InlineData("info ''", "an empty file name (see --help)")]
+    [InlineData("predict ''", "an empty file name (see --help)")]
+    [InlineData("predict text.eslide data ''", "an empty file name (see --help)")]
+    [InlineData("eval text.eslide ''", "an empty file name (see --help)")]
+    [InlineData("bench '' data", "an empty file name (see --help)")]
     [InlineData("info text.eslide extra", "unknown command or argument 'extra' (see --help)")]
     [Theory]
     public void Wrong_usage_ends_with_code_2_and_one_line(string arguments, string message)

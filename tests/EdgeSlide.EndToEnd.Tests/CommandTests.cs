@@ -48,6 +48,16 @@ public sealed class CommandTests : IDisposable
     }
 
     [Fact]
+    public void Rows_without_labels_do_not_decide_how_labels_are_written()
+    {
+        Models.Text(_shell);
+        _shell.Write("ids.tsv", "\tw1\n7\tw7\n8\tw1\n");
+        _shell.Write("names.tsv", "\tw1\nLabel 7\tw7\nLabel 8\tw1\n");
+        foreach (string file in new[] { "ids.tsv", "names.tsv" })
+            Assert.Equal(0.5, Json($"edgeslide eval text.eslide {file} --json").GetProperty("dense").GetProperty("p1").GetDouble());
+    }
+
+    [Fact]
     public void Eval_takes_sparse_dense_and_next_word_data()
     {
         Models.Sparse(_shell);
@@ -109,6 +119,17 @@ public sealed class CommandTests : IDisposable
     }
 
     [Fact]
+    public void Bench_measures_no_dense_model_under_another_name()
+    {
+        Models.Text(_shell, "plain.eslide", selector: false);
+        _shell.Write("test.tsv", "Label 1\tw1\n");
+        foreach (string mode in new[] { "lsh", "auto" })
+            _shell.RunBadly($"edgeslide bench plain.eslide test.tsv --mode {mode}", 2, "the model has no hash tables, so there is only --mode dense");
+        foreach (string option in new[] { "", " --mode dense" })
+            Assert.Equal(["dense"], Names(Json($"edgeslide bench plain.eslide test.tsv --rounds 1 --json{option}")).Intersect(["lsh", "dense", "auto"]));
+    }
+
+    [Fact]
     public void Every_kernel_of_the_binary_gives_the_same_outputs()
     {
         Models.HashedText(_shell);
@@ -152,6 +173,25 @@ public sealed class CommandTests : IDisposable
         Assert.Contains("memory per thread", text, StringComparison.Ordinal);
         Models.Dense(_shell);
         Assert.Contains("dense rows", _shell.RunWell("edgeslide info dense.eslide").Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Info_prints_a_provenance_that_cannot_drive_the_terminal_or_break_the_line()
+    {
+        const string Colour = "\u009b31m", Delete = "\u007f";
+        Models.Text(_shell, provenance: $"{{\n  \"made_by\": \"{Colour}é{Delete}\",\t\"path\": \"C:\\\\ \\\" \\\\\", \"speed_at_e\\ud83d_and_more\": \"\\ud83d\",\r\n  \"{Colour}\": [1, 2.50, null]\n}}\n");
+        string json = _shell.RunWell("edgeslide info text.eslide --json").Output, text = _shell.RunWell("edgeslide info text.eslide").Output;
+        string printed = text[text.IndexOf("provenance {", StringComparison.Ordinal)..]["provenance ".Length..];
+        foreach (string line in new[] { json, printed })
+        {
+            Assert.EndsWith("}\n", line, StringComparison.Ordinal);
+            Assert.DoesNotContain(line[..^1], char.IsControl);
+            Assert.Contains(@"""path"":""C:\\ \"" \\"",""speed_at_e\ud83d_and_more"":""\ud83d"",", line, StringComparison.Ordinal);
+            Assert.Contains(":[1,2.50,null]}", line, StringComparison.Ordinal);
+        }
+        using JsonDocument document = JsonDocument.Parse(json), provenance = JsonDocument.Parse(printed);
+        Assert.Equal($"{Colour}é{Delete}", document.RootElement.GetProperty("provenance").GetProperty("made_by").GetString());
+        Assert.Equal($"{Colour}é{Delete}", provenance.RootElement.GetProperty("made_by").GetString());
     }
 
     [Theory]

@@ -232,6 +232,9 @@ public sealed class ProtocolTests : IDisposable
         double hours = new Battery(2000, 3.7, 0.9).HoursAt(0.74);
         Assert.Equal(9.0, hours, 9);
         Assert.Contains("capacity x voltage x efficiency / average power", report.ToText(new Battery(2000, 3.7)), StringComparison.Ordinal);
+        Assert.StartsWith("mode               lsh\n", report.ToText(), StringComparison.Ordinal);
+        using JsonDocument json = JsonDocument.Parse(report.ToJson());
+        Assert.Equal("lsh", json.RootElement.GetProperty("mode").GetString());
         Assert.Equal(0.5 + ((report.AverageWatts - 0.5) / 10), report.AverageWattsAt(TimeSpan.FromSeconds(10), 0.5), 9);
         Assert.Throws<EnergyException>(() => report.AverageWattsAt(TimeSpan.FromMilliseconds(50), 0.5));
     }
@@ -249,6 +252,8 @@ public sealed class ProtocolTests : IDisposable
     [InlineData(1000, 0, 0.9, 1)]
     [InlineData(1000, 3.7, 1.1, 1)]
     [InlineData(1000, 3.7, 0.9, 0)]
+    [InlineData(double.PositiveInfinity, 3.7, 0.9, 1)]
+    [InlineData(1000, double.PositiveInfinity, 0.9, 1)]
     public void Battery_figures_out_of_range_are_refused(double mah, double volts, double efficiency, double watts) =>
         Assert.Throws<EnergyException>(() => new Battery(mah, volts, efficiency).HoursAt(watts));
 

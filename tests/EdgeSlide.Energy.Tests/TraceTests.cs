@@ -45,6 +45,17 @@ public sealed class TraceTests
         Assert.Equal(1.0000005e-3 * 3.3, trace.Watts[0], 12);
     }
 
+    [Theory]
+    [InlineData("Sample,Timestamp(ms),Current(uA),Voltage(V)\n7,0,1000,5\n8,1,2000,5\n")]
+    [InlineData("time,sample_id,amplitude (raw),current (mA),voltage\n0,7,3,1,5\n1,8,3,2,5\n")]
+    [InlineData("time,Value (raw),power_mw\n0,9,5\n1,9,10\n")]
+    [InlineData("time,channel (A),volts\n0,0.001,5\n1,0.002,5\n")]
+    [InlineData("time,amps,volts\n0,0.001,5\n1,0.002,5\n")]
+    [InlineData("time,main (mW)\n0,5\n1,10\n")]
+    [InlineData("time,digital a,i_ma,v\n0,1,1,5\n1,0,2,5\n")]
+    public void Only_whole_words_and_units_name_a_quantity(string text) =>
+        Assert.Equal([0.005, 0.010], Read(text).Watts, (a, b) => Math.Abs(a - b) < 1e-12);
+
     [Fact]
     public void Without_a_header_the_columns_are_seconds_and_watts() => Assert.Equal([1.5, 2.5], Read("0,1.5\n0.1,2.5\n").Watts);
 
@@ -53,6 +64,8 @@ public sealed class TraceTests
     [InlineData("a,b\nc,d\n", "names a time column")]
     [InlineData("first,second\n1,2\n2,3\n", "names a time column")]
     [InlineData("", "names a time column")]
+    [InlineData("time,sample\n0,1\n1,1\n", "names a time column")]
+    [InlineData("time,value (raw)\n0,1\n1,1\n", "names a time column")]
     [InlineData("time,power\n0,1\n", "too few")]
     [InlineData("time,power\n0,1\n0,1\n", "trace.csv:3: time does not advance")]
     [InlineData("time,power\n0,1\n1,x\n", "trace.csv:3: column 'power'")]
@@ -129,6 +142,14 @@ public sealed class TraceTests
         string[] lines = marks.Split('\n');
         Assert.Contains("not a marks file", Assert.Throws<EnergyException>(() => MarksFile.Parse(lines[1..], "m")).Message, StringComparison.Ordinal);
         Assert.Contains("cut short", Assert.Throws<EnergyException>(() => MarksFile.Parse(lines[..4], "m")).Message, StringComparison.Ordinal);
+        foreach (string variant in new[] { "lsh", "dense" })
+        {
+            string[] missing = [.. lines.Where(l => !l.StartsWith($"window,{variant},3,", StringComparison.Ordinal))];
+            Assert.Equal(lines.Length - 1, missing.Length);
+            Assert.Matches("^m: it needs as many windows of each mode, but has [45] of (lsh|dense) and [45] of (lsh|dense)$", Assert.Throws<EnergyException>(() => MarksFile.Parse(missing, "m")).Message);
+        }
+        string[] unmeasured = [.. lines.Where(l => !l.StartsWith("window,dense,", StringComparison.Ordinal))];
+        Assert.Equal("m: it needs as many windows of each mode, but has 5 of lsh and 0 of dense", Assert.Throws<EnergyException>(() => MarksFile.Parse(unmeasured, "m")).Message);
         lines[5] = lines[5].Replace(",", ";", StringComparison.Ordinal);
         Assert.Contains("m:6: malformed", Assert.Throws<EnergyException>(() => MarksFile.Parse(lines, "m")).Message, StringComparison.Ordinal);
     }

@@ -147,7 +147,7 @@ awk -v RS='{' -F'[:,}]' '/"energy_uj_gross":/ { for (i = 1; i < NF; i++) v[$i] =
     e = 2e6 * v["\"seconds\""] / v["\"inferences\""]; d = (v["\"energy_uj_gross\""] - e) / e; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
     END { print n, (worst < 1e-9 ? "exact" : "off by " worst) }' /tmp/report >/tmp/windows
 same "protocol: microjoules per inference of each window are 2 W x time / inferences" "10 exact" "$(cat /tmp/windows)"
-same "protocol: events printed" 10 "$(grep -c '^event' /tmp/progress)"
+same "protocol: events printed" 10 "$(grep -c '^edgeslide: event' /tmp/progress)"
 head -n 2 /tmp/progress | sed 's/^/HIL-NOTE progress| /'
 # The simulator's own view of the line, polled: idle high, twenty pulses, low again once released
 falls=$(tr -d '\n' </tmp/levels | sed 's/10/F/g' | tr -cd F | wc -c)

@@ -60,6 +60,8 @@ internal static class BenchCommand
     private static int Run(string modelPath, string dataPath, int queryCount, int rounds, string only, int batch, int threads, bool profile, bool json, bool verify)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath, verify);
+        if (only is "lsh" or Auto)
+            CommonOptions.RequireTables(model);
         using Predictor predictor = model.CreatePredictor();
         predictor.Probabilities = false;
         QuerySet queries = QuerySet.Read(model, predictor, dataPath, queryCount);

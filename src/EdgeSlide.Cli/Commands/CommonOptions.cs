@@ -7,6 +7,8 @@ namespace EdgeSlide.Cli.Commands;
 /// <summary>Arguments and options that several commands share.</summary>
 internal static class CommonOptions
 {
+    public const string NoName = "an empty file name";
+
     private const int MaxThreads = 256;
 
     public static Argument<string> Model() => File(new Argument<string>("MODEL") { Description = "An .eslide model file." });
@@ -19,6 +21,11 @@ internal static class CommonOptions
             foreach (Token token in result.Tokens)
             {
                 string name = token.Value;
+                if (name.Length == 0)
+                {
+                    result.AddError(NoName);
+                    break;
+                }
                 if (name.Length > 1 && name[0] == '-')
                 {
                     result.AddError($"unknown option '{name}'; a file of that name can be given as ./{name}");
@@ -27,6 +34,18 @@ internal static class CommonOptions
             }
         });
         return argument;
+    }
+
+    /// <summary>An option that names a file.</summary>
+    public static Option<string?> File(string name, string description)
+    {
+        var option = new Option<string?>(name) { Description = description };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value.Length: 0 }])
+                result.AddError($"{name}: {NoName}");
+        });
+        return option;
     }
 
     public static Option<bool> Json() => new("--json") { Description = "Print JSON instead of text." };
@@ -87,6 +106,13 @@ internal static class CommonOptions
 
     /// <summary>How many threads the option's value stands for.</summary>
     public static int ThreadCount(int threads) => threads == 0 ? Math.Min(Environment.ProcessorCount, MaxThreads) : threads;
+
+    /// <summary>Without tables every mode is the dense one, which must not be measured under another name.</summary>
+    public static void RequireTables(EdgeSlideModel model)
+    {
+        if (model.Layout.Output.Selector is null)
+            throw new CommandException(ExitCodes.Usage, "the model has no hash tables, so there is only --mode dense");
+    }
 
     public static PredictionMode ParseMode(string mode) => mode switch
     {

@@ -32,28 +32,29 @@ internal static class EnergyCommand
 
     private static int Run(Settings s)
     {
-        if (s.Sensor?.StartsWith(TracePrefix, StringComparison.Ordinal) == true)
-            return Replay(s);
+        if (s.Recording is not null)
+            return Replay(s, s.Recording);
         if (s.Model is null || s.Input is null)
             throw new CommandException(ExitCodes.Usage, "give a model and a file of queries (only --sensor csv:FILE works without)");
+        if (s.Sensor == External && s.Marks is null)
+            throw new CommandException(ExitCodes.Usage, "--sensor external needs --marks FILE to write the windows' times to");
         using EdgeSlideModel model = EdgeSlideModel.Open(s.Model, s.Verify);
         using Predictor predictor = model.CreatePredictor();
         var workload = new InferenceWorkload(model, predictor, QuerySet.Read(model, predictor, s.Input, s.Queries), s.Mode, s.Plan.Windows);
         if (s.Estimate)
             return Estimate(s, workload);
 
+        TryFiles(s.Samples, s.Plot, s.Sensor == External ? s.Marks : null);
         using GpioTrigger? trigger = s.OpenTrigger();
         var measurement = new EnergyMeasurement(s.Plan, s.Root)
         {
             Trigger = trigger,
-            Progress = line => Console.Error.WriteLine(line),
+            Progress = StandardStreams.Report,
         };
         if (s.Sensor == External)
         {
-            if (s.Marks is null)
-                throw new CommandException(ExitCodes.Usage, "--sensor external needs --marks FILE to write the windows' times to");
-            WriteFile(s.Marks, measurement.RunForExternalMeter(workload));
-            Console.Error.WriteLine($"edgeslide: stop the recording, export it as CSV and run: edgeslide energy --sensor csv:RECORDING --marks {s.Marks}");
+            WriteFile(s.Marks!, measurement.RunForExternalMeter(workload));
+            StandardStreams.Report($"stop the recording, export it as CSV and run: edgeslide energy --sensor csv:RECORDING --marks {s.Marks}");
             return ExitCodes.Ok;
         }
 
@@ -77,14 +78,15 @@ internal static class EnergyCommand
         return ExitCodes.Ok;
     }
 
-    private static int Replay(Settings s)
+    private static int Replay(Settings s, string recording)
     {
         if (s.Marks is null)
             throw new CommandException(ExitCodes.Usage, "a recording needs --marks FILE, written by `edgeslide energy --sensor external` while the meter recorded");
+        TryFiles(s.Samples, s.Plot);
         using var output = new OutputWriter();
         try
         {
-            Finish(s, output, EnergyMeasurement.Replay(s.Sensor![TracePrefix.Length..], s.Marks, s.Trace));
+            Finish(s, output, EnergyMeasurement.Replay(recording, s.Marks, s.Trace));
         }
         catch (EnergyException e)
         {
@@ -120,11 +122,24 @@ internal static class EnergyCommand
 
     private static void Finish(Settings s, OutputWriter output, EnergyReport report)
     {
-        if (s.Samples is not null)
-            WriteFile(s.Samples, report.ToSamplesCsv());
-        if (s.Plot is not null)
-            WriteFile(s.Plot, s.Plot.EndsWith(".html", StringComparison.OrdinalIgnoreCase) ? report.ToHtml() : report.ToSvg());
-        Print(output, s.Json ? report.ToJson(indented: false) + "\n" : report.ToText());
+        // A long run made them: neither a full disk nor a reader that went away may cost more than its own part.
+        try
+        {
+            Print(output, s.Json ? report.ToJson(indented: false) + "\n" : report.ToText());
+        }
+        finally
+        {
+            try
+            {
+                if (s.Samples is not null)
+                    WriteFile(s.Samples, report.ToSamplesCsv());
+            }
+            finally
+            {
+                if (s.Plot is not null)
+                    WriteFile(s.Plot, s.Plot.EndsWith(".html", StringComparison.OrdinalIgnoreCase) ? report.ToHtml() : report.ToSvg());
+            }
+        }
     }
 
     private static void Print(OutputWriter output, string text)
@@ -133,15 +148,37 @@ internal static class EnergyCommand
         output.Flush();
     }
 
-    private static void WriteFile(string path, string text) => WholeFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
+    private static void WriteFile(string path, string text) => OrRefuse(path, () => WholeFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text))));
+
+    /// <summary>Refuses files that cannot be written before a run of minutes does.</summary>
+    private static void TryFiles(params ReadOnlySpan<string?> paths)
+    {
+        foreach (string? path in paths)
+        {
+            if (path is not null)
+                OrRefuse(path, () => WholeFile.Try(path));
+        }
+    }
+
+    private static void OrRefuse(string path, Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(ExitCodes.Failure, $"{path}: cannot be written ({(Directory.Exists(path) ? "is a directory" : EnergyException.ReasonOf(e))})");
+        }
+    }
 
     /// <summary>The command's options; one place for names and descriptions.</summary>
     private sealed class Options
     {
-        public readonly Argument<string?> Model = new("MODEL") { Description = "An .eslide model file.", Arity = ArgumentArity.ZeroOrOne };
-        public readonly Argument<string?> Input = new("INPUT") { Description = "Labelled examples as for eval; their labels are not used.", Arity = ArgumentArity.ZeroOrOne };
+        public readonly Argument<string?> Model = CommonOptions.File(new Argument<string?>("MODEL") { Description = "An .eslide model file.", Arity = ArgumentArity.ZeroOrOne });
+        public readonly Argument<string?> Input = CommonOptions.File(new Argument<string?>("INPUT") { Description = "Labelled examples as for eval; their labels are not used.", Arity = ArgumentArity.ZeroOrOne });
         public readonly Option<string?> Sensor = new("--sensor") { Description = "Sensor identifier or rail, external, or csv:FILE; without it the best sensor found." };
-        public readonly Option<string?> Marks = new("--marks") { Description = "Times of the windows: written with --sensor external, read with --sensor csv:FILE." };
+        public readonly Option<string?> Marks = CommonOptions.File("--marks", "Times of the windows: written with --sensor external, read with --sensor csv:FILE.");
         public readonly Option<int> Windows = CommonOptions.Positive("--windows", "Windows per mode.", 5, 1000);
         public readonly Option<double> Seconds = new("--seconds") { Description = "Least length of a window in seconds.", DefaultValueFactory = _ => 10 };
         public readonly Option<double> WarmUp = new("--warm-up") { Description = "Unmeasured seconds of each mode before the windows.", DefaultValueFactory = _ => 2 };
@@ -152,14 +189,14 @@ internal static class EnergyCommand
         public readonly Option<string?> Trigger = new("--trigger") { Description = "GPIO line that marks windows for an external meter, CHIP:LINE, for example gpiochip0:17." };
         public readonly Option<string> Polarity = new("--polarity") { Description = "The edge that marks, falling or rising.", DefaultValueFactory = _ => "falling" };
         public readonly Option<double> Pulse = new("--pulse") { Description = "Length of the trigger's pulse in microseconds.", DefaultValueFactory = _ => 100 };
-        public readonly Option<string?> Period = new("--period") { Description = "Duty cycle: one answer per period, for example 1s or 250ms, asleep in between." };
+        public readonly Option<string?> Period = new("--period") { Description = "Duty cycle: one answer per period, for example 1s or 250ms, asleep in between. Measures one mode, with --mode both the first." };
         public readonly Option<double?> Capacity = new("--capacity") { Description = "With --period: capacity of the battery in mAh, to predict its life." };
         public readonly Option<double> BatteryVoltage = new("--battery-voltage") { Description = "Nominal voltage of the battery.", DefaultValueFactory = _ => 3.7 };
         public readonly Option<double> Efficiency = new("--efficiency") { Description = "Share of the battery's energy that reaches the measured rail.", DefaultValueFactory = _ => 0.85 };
         public readonly Option<double?> Supply = new("--supply-voltage") { Description = "With csv:FILE: supply voltage where the meter recorded current only." };
         public readonly Option<string?> MarkColumn = new("--mark-column") { Description = "With csv:FILE: header of the digital column that saw the trigger." };
-        public readonly Option<string?> Samples = new("--samples") { Description = "Write every raw sample to this CSV file." };
-        public readonly Option<string?> Plot = new("--plot") { Description = "Draw power over time with the windows marked, to a .svg or .html file." };
+        public readonly Option<string?> Samples = CommonOptions.File("--samples", "Write every raw sample to this CSV file.");
+        public readonly Option<string?> Plot = CommonOptions.File("--plot", "Draw power over time with the windows marked, to a .svg or .html file.");
         public readonly Option<bool> Estimate = new("--estimate") { Description = "No measurement: a model from operation counts, labelled as such." };
         public readonly Option<bool> Json = CommonOptions.Json();
         public readonly Option<bool> NoVerify = CommonOptions.NoVerify();
@@ -206,6 +243,10 @@ internal static class EnergyCommand
                     Battery = new Battery(capacity, parsed.GetValue(options.BatteryVoltage), parsed.GetValue(options.Efficiency));
                     Battery.HoursAt(1);
                 }
+                double pulse = parsed.GetValue(options.Pulse);
+                if (pulse is not (>= 1 and <= 1e6))
+                    throw new EnergyException(string.Create(CultureInfo.InvariantCulture, $"a trigger pulse of {pulse} us is out of range: give 1 us to 1 s"));
+                RefuseUnused();
             }
             catch (EnergyException e)
             {
@@ -224,6 +265,9 @@ internal static class EnergyCommand
         public string? Input => _parsed.GetValue(_options.Input);
 
         public string? Sensor => _parsed.GetValue(_options.Sensor);
+
+        /// <summary>The file of --sensor csv:FILE.</summary>
+        public string? Recording => Sensor?.StartsWith(TracePrefix, StringComparison.Ordinal) == true ? Sensor[TracePrefix.Length..] : null;
 
         public string? Marks => _parsed.GetValue(_options.Marks);
 
@@ -256,6 +300,31 @@ internal static class EnergyCommand
         }
 
         public ISensor OpenSensor() => Devices.TryOpenSensor(Sensor) ?? SensorDiscovery.Select(SensorDiscovery.Discover(Root), Sensor).Open();
+
+        /// <summary>What a run would not look at is refused: its user waits minutes for a file or a figure that never comes.</summary>
+        private void RefuseUnused()
+        {
+            bool replay = Recording is not null, external = Sensor == External, period = Period is not null;
+            if (replay && Recording!.Length == 0)
+                throw new EnergyException($"--sensor {TracePrefix}FILE: {CommonOptions.NoName}");
+            string? way = replay ? "--sensor csv:FILE" : Estimate ? "--estimate" : external ? "--sensor external" : period ? "--period" : null;
+            void Refuse(bool unused, string what)
+            {
+                if (unused)
+                    throw new EnergyException($"{what} cannot be combined with {way}");
+            }
+            Refuse(replay && Model is not null, "MODEL");
+            Refuse(replay && Estimate, "--estimate");
+            Refuse(Estimate && Sensor is not null, "--sensor");
+            Refuse(_parsed.GetValue(_options.Trigger) is not null && way is not null && !external, "--trigger");
+            Refuse(period && way != "--period", "--period");
+            Refuse(Samples is not null && way is not null && !replay, "--samples");
+            Refuse(Plot is not null && way is not null && !replay, "--plot");
+            if (Battery is not null && !period)
+                throw new EnergyException("--capacity needs --period");
+            if (Marks is not null && (Estimate || !(replay || external)))
+                throw new EnergyException("--marks needs --sensor external or csv:FILE");
+        }
 
         private TimeSpan Seconds(Option<double> option)
         {
@@ -292,8 +361,8 @@ internal static class EnergyCommand
         public InferenceWorkload(EdgeSlideModel model, Predictor predictor, QuerySet queries, string mode, int windows)
         {
             bool hasTables = model.Layout.Output.Selector is not null;
-            if (mode == "lsh" && !hasTables)
-                throw new CommandException(ExitCodes.Usage, "the model has no hash tables, so there is only --mode dense");
+            if (mode == "lsh")
+                CommonOptions.RequireTables(model);
             string[] names = mode == "both" ? hasTables ? ["lsh", "dense"] : ["dense"] : [mode];
             Variants = names;
             _modes = Array.ConvertAll(names, CommonOptions.ParseMode);

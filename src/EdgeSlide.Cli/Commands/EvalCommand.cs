@@ -27,7 +27,7 @@ internal static class EvalCommand
         });
         var labels = new Option<string>("--labels")
         {
-            Description = "How labels are written in DATA: names or ids. auto decides by the first row.",
+            Description = "How labels are written in DATA: names or ids. auto decides by the first row that has labels.",
             DefaultValueFactory = _ => "auto",
         };
         labels.AcceptOnlyFromAmong("auto", "names", "ids");

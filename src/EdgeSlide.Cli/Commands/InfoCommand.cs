@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using EdgeSlide.Cli.Output;
 using EdgeSlide.Features;
@@ -27,13 +29,34 @@ internal static class InfoCommand
     private static int Run(string path, bool json, bool verify)
     {
         using EdgeSlideModel model = EdgeSlideModel.Open(path, verify);
+        string provenance = OneLine(model.Provenance);
         using var output = new OutputWriter();
         if (json)
-            WriteJson(output, model, verify);
+            WriteJson(output, model, provenance, verify);
         else
-            WriteText(output, model, verify);
+            WriteText(output, model, provenance, verify);
         output.Flush();
         return ExitCodes.Ok;
+    }
+
+    /// <summary>JSON without white space and with control characters escaped: who made the file may have written anything.</summary>
+    private static string OneLine(string json)
+    {
+        var line = new StringBuilder(json.Length);
+        bool text = false, escaped = false;
+        foreach (char c in json)
+        {
+            if (!text && c <= ' ')
+                continue;
+            if (char.IsControl(c))
+                line.Append("\\u00").Append(((int)c).ToString("x2", CultureInfo.InvariantCulture));
+            else
+                line.Append(c);
+            if (c == '"' && !escaped)
+                text = !text;
+            escaped = c == '\\' && !escaped;
+        }
+        return line.ToString();
     }
 
     /// <summary>Bytes a predictor allocates: buffers as wide as the hidden layers, and room for the votes of about 2,000 neurons.</summary>
@@ -49,10 +72,18 @@ internal static class InfoCommand
     private static int? BreakEvenWidth(EdgeSlideModel model)
     {
         using JsonDocument provenance = JsonDocument.Parse(model.Provenance);
-        return provenance.RootElement.TryGetProperty("speed_at_export", out JsonElement speed) && speed.ValueKind == JsonValueKind.Object
-            && speed.TryGetProperty("break_even_width", out JsonElement width) && width.ValueKind == JsonValueKind.Number && width.TryGetInt32(out int value)
-            ? value
-            : null;
+        try
+        {
+            return provenance.RootElement.TryGetProperty("speed_at_export", out JsonElement speed) && speed.ValueKind == JsonValueKind.Object
+                && speed.TryGetProperty("break_even_width", out JsonElement width) && width.ValueKind == JsonValueKind.Number && width.TryGetInt32(out int value)
+                ? value
+                : null;
+        }
+        catch (InvalidOperationException)
+        {
+            // A name with half a surrogate pair is JSON, but cannot be compared.
+            return null;
+        }
     }
 
     /// <summary>Sections of like purpose, in the order of their first.</summary>
@@ -95,7 +126,7 @@ internal static class InfoCommand
         _ => "dense rows",
     };
 
-    private static void WriteText(OutputWriter output, EdgeSlideModel model, bool verified)
+    private static void WriteText(OutputWriter output, EdgeSlideModel model, string provenance, bool verified)
     {
         output.Write($"{model.File.Path}: {model.File.Length:N0} bytes, {(verified ? "checksums match" : "checksums not checked")}\n\n");
         output.Write($"input      {Describe(model.Featurizer)}; {model.FeatureCount:N0} features\n");
@@ -119,10 +150,10 @@ internal static class InfoCommand
         output.Write($"{"memory per thread",-24}{PredictorBytes(model),14:N0} bytes\n");
         output.Write($"{"memory at most",-24}{model.File.Length + PredictorBytes(model),14:N0} bytes with every page of the model touched\n\n");
         output.Write($"kernel     {KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable))} (supported here: {string.Join(", ", Array.FindAll(KernelSelector.Names, KernelSelector.IsSupported))})\n");
-        output.Write($"provenance {model.Provenance}\n");
+        output.Write($"provenance {provenance}\n");
     }
 
-    private static void WriteJson(OutputWriter output, EdgeSlideModel model, bool verified)
+    private static void WriteJson(OutputWriter output, EdgeSlideModel model, string provenance, bool verified)
     {
         Utf8JsonWriter json = output.Json;
         json.WriteStartObject();
@@ -154,7 +185,7 @@ internal static class InfoCommand
             json.WriteNumber("break_even_width", width);
         json.WriteString("kernel", KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
         json.WritePropertyName("provenance");
-        json.WriteRawValue(model.Provenance);
+        json.WriteRawValue(provenance);
         json.WriteEndObject();
         output.EndJsonLine();
     }

@@ -137,7 +137,8 @@ internal sealed class LabelledReader : IDisposable
 
     private void ParseLabels(ReadOnlySpan<byte> list)
     {
-        if (_ignoreLabels)
+        // Without labels a row says nothing about how they are written.
+        if (_ignoreLabels || list.IsEmpty)
             return;
         if (_notation == LabelNotation.Auto)
             _notation = AllNames(list) ? LabelNotation.Names : LabelNotation.Ids;

@@ -103,7 +103,7 @@ internal sealed class QueryAnswerer : IDisposable
                 block.Remarks.Add((block.Output.Length, message));
                 found = 0;
             }
-            block.Unanswered += found == 0 ? 1 : 0;
+            block.Unanswered += found == 0 && problem is null ? 1 : 0;
             ReadOnlySpan<Prediction> answers = found == 0 ? [] : _answers.AsSpan(query * _top, found);
             if (_options.Json)
                 WriteJson(block.Output, block.LineNumber(first + i), answers, found == 0 ? default : _batch.Cost(query));

@@ -17,7 +17,7 @@ public sealed record Battery(double MilliampereHours, double Volts, double Effic
     /// <exception cref="EnergyException">A figure is out of range.</exception>
     public double HoursAt(double watts)
     {
-        if (!(MilliampereHours > 0) || !(Volts > 0) || !(Efficiency is > 0 and <= 1))
+        if (!(MilliampereHours > 0) || !(Volts > 0) || !(Efficiency is > 0 and <= 1) || !double.IsFinite(UsableJoules))
             throw new EnergyException("a battery needs a capacity in mAh and a voltage above zero, and an efficiency above 0 and at most 1");
         if (!(watts > 0))
             throw new EnergyException("battery life needs a mean power above zero");
@@ -27,6 +27,7 @@ public sealed record Battery(double MilliampereHours, double Volts, double Effic
 
 /// <summary>Mean power of an answer-then-sleep loop.</summary>
 /// <param name="Sensor">Where the power came from.</param>
+/// <param name="Variant">The way of doing the work that was measured.</param>
 /// <param name="Period">Time from one answer to the next.</param>
 /// <param name="Cycles">Periods measured.</param>
 /// <param name="Inferences">Inferences executed.</param>
@@ -35,7 +36,7 @@ public sealed record Battery(double MilliampereHours, double Volts, double Effic
 /// <param name="LateCycles">Periods in which the answer took longer than the period.</param>
 /// <param name="Quality">How well the sampling went.</param>
 public sealed record DutyCycleReport(
-    SensorInfo Sensor, TimeSpan Period, long Cycles, long Inferences, double AverageWatts, double ActiveSeconds, long LateCycles, SamplingQuality Quality)
+    SensorInfo Sensor, string Variant, TimeSpan Period, long Cycles, long Inferences, double AverageWatts, double ActiveSeconds, long LateCycles, SamplingQuality Quality)
 {
     /// <summary>Energy of one period, answer and sleep, in joules.</summary>
     public double JoulesPerPeriod => AverageWatts * Period.TotalSeconds;
@@ -58,6 +59,7 @@ public sealed record DutyCycleReport(
         using (var json = new Utf8JsonWriter(stream))
         {
             json.WriteStartObject();
+            json.WriteString("mode", Variant);
             json.WriteNumber("power_w_average", AverageWatts);
             json.WriteNumber("energy_j_per_period", JoulesPerPeriod);
             json.WriteNumber("period_s", Period.TotalSeconds);
@@ -83,6 +85,7 @@ public sealed record DutyCycleReport(
     {
         var text = new StringBuilder();
         void Line(FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
+        Line($"mode               {Variant}");
         Line($"average power      {AverageWatts:0.######} W over {Cycles} periods of {Period.TotalSeconds:0.######} s");
         Line($"energy per period  {JoulesPerPeriod:0.######} J (answer and sleep)");
         Line($"answering          {ActiveSeconds * 1e6:0.##} us per period ({ActiveSeconds / Period.TotalSeconds * 100:0.####}% of the time), {Inferences} inferences");

@@ -128,7 +128,7 @@ public sealed class EnergyMeasurement
         session.ThrowIfLost("the duty cycle");
         EnergyIntegral energy = session.Recording.Integrate(from, to);
         EnergyAnalysis.RequirePositive(energy.Joules, sensor.Info);
-        return new DutyCycleReport(sensor.Info, period, cycles, inferences, energy.Joules / ((to - from) * 1e-9), active * 1e-9 / cycles, late, session.Quality);
+        return new DutyCycleReport(sensor.Info, workload.Variants[variant], period, cycles, inferences, energy.Joules / ((to - from) * 1e-9), active * 1e-9 / cycles, late, session.Quality);
     }
 
     private double PlannedSeconds(IWorkload workload) =>

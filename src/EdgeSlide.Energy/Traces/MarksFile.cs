@@ -77,7 +77,19 @@ internal static class MarksFile
         run.Phases.AddRange(phases);
         if (run.Windows.Count == 0)
             throw new EnergyException($"{path}: no window in it; the run was cut short");
+        RequirePairs(run, path);
         return run;
+    }
+
+    /// <summary>The ratio of two variants pairs their windows.</summary>
+    private static void RequirePairs(RunRecord run, string path)
+    {
+        int Count(int variant) => run.Windows.FindAll(w => w.Variant == variant).Count;
+        for (int v = 1; v < run.Variants.Count; v++)
+        {
+            if (Count(v) != Count(0))
+                throw new EnergyException($"{path}: it needs as many windows of each mode, but has {Count(0)} of {run.Variants[0]} and {Count(v)} of {run.Variants[v]}");
+        }
     }
 
     private static string Name(PhaseKind kind) => kind switch

@@ -197,8 +197,8 @@ internal static class TraceReader
             string unit = Unit(name);
             Quantity quantity =
                 name.Contains("time", StringComparison.Ordinal) ? Quantity.Time
-                : name.Contains("power", StringComparison.Ordinal) || name is "watts" || unit.EndsWith('w') ? Quantity.Power
-                : name.Contains("current", StringComparison.Ordinal) || name.Contains("amp", StringComparison.Ordinal) || name is "i" ? Quantity.Current
+                : name.Contains("power", StringComparison.Ordinal) || name is "watts" || unit is "w" or "mw" or "uw" or "nw" ? Quantity.Power
+                : name.Contains("current", StringComparison.Ordinal) || IsAmperes(name) || unit is "a" or "ma" or "ua" or "na" || name is "i" ? Quantity.Current
                 : name.Contains("voltage", StringComparison.Ordinal) || name is "v" or "volts" ? Quantity.Voltage
                 : IsDigital(name) ? Quantity.Digital
                 : Quantity.Other;
@@ -212,6 +212,10 @@ internal static class TraceReader
             return new Column(index, quantity, scale, header);
         }
 
+        /// <summary>Whole words: "sample" and "amplitude" are no currents.</summary>
+        private static bool IsAmperes(string name) =>
+            Array.Exists(name.Split([' ', '_', '(', ')', '[', ']']), word => word is "amps" or "ampere" or "amperes");
+
         private static bool IsDigital(string name) =>
             name.StartsWith("gpi", StringComparison.Ordinal) || name.StartsWith("digital", StringComparison.Ordinal) || name.StartsWith("trigger", StringComparison.Ordinal)
             || name is "d0-d7" or "mark" or "in0" or "in1" || (name.Length == 2 && name[0] == 'd' && char.IsAsciiDigit(name[1]));
@@ -223,7 +227,8 @@ internal static class TraceReader
             if (open >= 0)
                 return name[(open + 1)..].TrimEnd(')', ']').Trim();
             int cut = name.LastIndexOfAny(['_', ' ']);
-            return cut >= 0 && name.Length - cut <= 3 ? name[(cut + 1)..] : "";
+            // A last "a" may as well be part of a name: "digital a".
+            return cut >= 0 && name.Length - cut <= 3 && name[(cut + 1)..] is not "a" and string unit ? unit : "";
         }
 
         private static bool Number(string cell, char delimiter, out double value)

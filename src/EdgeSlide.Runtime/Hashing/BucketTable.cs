@@ -19,8 +19,17 @@ internal readonly unsafe struct BucketTable(View<uint> offsets, View<uint> entri
 
     public const int VoteBits = 8;
 
-    /// <summary>So many that the entries which a query opens can be counted in 32 bits.</summary>
+    /// <summary>Of all sources of a layer together: a query may open every bucket, and what it opens must be counted in 32 bits.</summary>
     public const int MaxEntries = 1 << 30;
+
+    /// <summary>Null if a query can open all entries of a layer's sources, else how many there are.</summary>
+    public static long? TooMany(ReadOnlySpan<long> entryCounts)
+    {
+        long all = 0;
+        foreach (long count in entryCounts)
+            all += count;
+        return all > MaxEntries ? all : null;
+    }
 
     public static uint Pack(int id, byte vote) => (uint)id << VoteBits | vote;
 

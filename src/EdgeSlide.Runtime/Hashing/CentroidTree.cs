@@ -83,9 +83,9 @@ internal sealed unsafe class CentroidTree
         float sharpness = *(float*)section.Pointer;
         if (!(sharpness >= 0f && sharpness <= 1e10f))
             return "the sharpness is not a usable number";
-        if (section.Span[sizeof(float)..HeaderSize].ContainsAnyExcept((byte)0))
+        if (new ReadOnlySpan<byte>(section.Pointer + sizeof(float), HeaderSize - sizeof(float)).ContainsAnyExcept((byte)0))
             return "reserved bytes are not zero";
-        if (Rows(section, nodes, stride).Span.Contains(sbyte.MinValue))
+        if (NeuronLayer.AnyOutOfRange(Rows(section, nodes, stride)))
             return "a centre is outside -127..127";
         View<NeuronAffine> affine = Affine(section, nodes, stride);
         for (int i = 0; i < nodes; i++)

@@ -63,8 +63,14 @@ internal sealed unsafe class LayerSelector
             throw file.Error(ModelError.WrongSectionSize, $"section SELE[{layer}] has the wrong size");
         ReadOnlySpan<SourceRecord> records = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, SourceRecord>(rest);
         var sources = new CandidateSource[records.Length];
+        var counts = new long[records.Length];
         for (int part = 0; part < sources.Length; part++)
+        {
             sources[part] = LoadSource(file, layer, part, records[part], inputs, outputs, featureCount);
+            counts[part] = sources[part].Buckets.EntryCount;
+        }
+        if (BucketTable.TooMany(counts) is { } entries)
+            throw file.Error(ModelError.BadBucketOffsets, $"layer {layer}: {entries} bucket entries are more than {BucketTable.MaxEntries}");
         return new LayerSelector(header, sources);
     }
 
@@ -100,9 +106,9 @@ internal sealed unsafe class LayerSelector
                 break;
             case SourceKind.Centroids when record.Tables is >= 1 and <= CentroidTree.MaxLevels && record.Bits is >= 2 and <= CentroidTree.MaxBranch
                 && record.Rounds is >= 1 and <= CentroidTree.MaxBeam
-                && (int)record.KeyCount == CentroidTree.NodeCount((int)record.Bits, (int)record.Tables):
-                View<byte> centres = file.Get<byte>(SectionKind.HashPlanes, layer, part, CentroidTree.SectionLength(inputs, (int)record.KeyCount));
-                if (CentroidTree.Problem(centres, (int)record.KeyCount, inputs) is { } problem)
+                && CentroidTree.NodeCount((int)record.Bits, (int)record.Tables) is > 0 and int nodes && record.KeyCount == (uint)nodes:
+                View<byte> centres = file.Get<byte>(SectionKind.HashPlanes, layer, part, CentroidTree.SectionLength(inputs, nodes));
+                if (CentroidTree.Problem(centres, nodes, inputs) is { } problem)
                     throw file.Error(ModelError.BadHash, $"{where}: {problem}");
                 tree = new CentroidTree(centres, in record, inputs);
                 break;
@@ -118,8 +124,6 @@ internal sealed unsafe class LayerSelector
             descents |= offset < previous ? 1u : 0u;
             previous = offset;
         }
-        if (entries.Length > BucketTable.MaxEntries)
-            throw file.Error(ModelError.BadBucketOffsets, $"{where}: {entries.Length} bucket entries are more than {BucketTable.MaxEntries}");
         if (descents != 0 || previous != entries.Length)
             throw file.Error(ModelError.BadBucketOffsets, $"{where}: bucket offsets do not ascend from 0 to {entries.Length}");
         uint largest = 0;

@@ -53,6 +53,19 @@ internal sealed unsafe class NeuronLayer
 
     public LayerSelector? Selector { get; private set; }
 
+    /// <summary>True if a weight is -128, which the kernels cannot take. Rows may be longer than a span.</summary>
+    public static bool AnyOutOfRange(View<sbyte> weights)
+    {
+        for (long done = 0; done < weights.Length;)
+        {
+            int count = (int)Math.Min(weights.Length - done, 1 << 30);
+            if (new ReadOnlySpan<sbyte>(weights.Pointer + done, count).Contains(sbyte.MinValue))
+                return true;
+            done += count;
+        }
+        return false;
+    }
+
     /// <summary>The same neurons behind another selector, for tuning.</summary>
     public NeuronLayer WithSelector(LayerSelector selector)
     {

@@ -16,8 +16,10 @@ internal static class Models
 {
     public const int Words = 32;
 
+    private const string Provenance = """{"made_by":"end-to-end tests","accuracy":0.5}""";
+
     /// <summary>Word "w7" (and "w7" alone) means "Label 7"; feature buckets know it too.</summary>
-    public static string Text(Shell shell, string name = "text.eslide", bool names = true, bool selector = true, int labels = Words)
+    public static string Text(Shell shell, string name = "text.eslide", bool names = true, bool selector = true, int labels = Words, string provenance = Provenance)
     {
         const ulong Seed = 5;
         var record = new FeaturizerRecord
@@ -27,7 +29,7 @@ internal static class Models
         };
         ulong[] hashes = [.. Enumerable.Range(0, Words).Select(i => TokenHash.Of(Encoding.UTF8.GetBytes($"w{i}"), Seed))];
         return Write(shell, name, Featurizer.Create(record, VocabularyIndex.Build(hashes), null), Diagonal(Words, Words, labels), dense: false,
-            selector ? [Selector(Words, labels)] : [], names ? [.. Enumerable.Range(0, labels).Select(i => $"Label {i}")] : null);
+            selector ? [Selector(Words, labels)] : [], names ? [.. Enumerable.Range(0, labels).Select(i => $"Label {i}")] : null, provenance);
     }
 
     /// <summary>Hashed word pairs of any text: every word gives an answer.</summary>
@@ -118,10 +120,11 @@ internal static class Models
         return new ExportedSelector(1, 16, 0f, true, [new ExportedSource(record, new FrozenBuckets(offsets, entries, 1f), null)]);
     }
 
-    private static string Write(Shell shell, string name, Featurizer featurizer, Network network, bool dense, ExportedSelector[] selectors, string[]? labels)
+    private static string Write(Shell shell, string name, Featurizer featurizer, Network network, bool dense, ExportedSelector[] selectors, string[]? labels,
+        string provenance = Provenance)
     {
         string path = shell.Path(name);
-        ModelExporter.Write(path, QuantizedNetwork.From(network, dense), featurizer, selectors, labels, """{"made_by":"end-to-end tests","accuracy":0.5}"""u8.ToArray());
+        ModelExporter.Write(path, QuantizedNetwork.From(network, dense), featurizer, selectors, labels, Encoding.UTF8.GetBytes(provenance));
         return path;
     }
 }

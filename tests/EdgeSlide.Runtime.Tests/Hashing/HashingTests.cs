@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using EdgeSlide.Features;
 using EdgeSlide.Hashing;
 using EdgeSlide.Kernels;
@@ -127,6 +128,39 @@ public sealed unsafe class HashingTests
         }
         Assert.Equal(1, BucketTable.EncodeVote(1e-20f, 2.5f));
         Assert.Equal(0xABCDEF12u, BucketTable.Pack(0xABCDEF, 0x12));
+    }
+
+    [Fact]
+    public void The_entries_of_all_sources_together_are_limited()
+    {
+        // A query may open every bucket of every source, and what it opens is counted in 32 bits.
+        Assert.Null(BucketTable.TooMany([]));
+        Assert.Null(BucketTable.TooMany([BucketTable.MaxEntries]));
+        Assert.Null(BucketTable.TooMany([BucketTable.MaxEntries - 5L, 0, 5]));
+        Assert.Equal((1L << 30) + 1, BucketTable.TooMany([BucketTable.MaxEntries - 5L, 6]));
+        Assert.Equal(8L << 30, BucketTable.TooMany([.. Enumerable.Repeat((long)BucketTable.MaxEntries, 8)]));
+        Assert.Equal(1L << 32, BucketTable.TooMany([1L << 31, 1L << 31]));
+    }
+
+    [Fact]
+    public void Centroid_sections_longer_than_a_span_are_checked_to_their_end()
+    {
+        const int Inputs = 4096, Nodes = (1 << 19) + 1;
+        long length = CentroidTree.SectionLength(Inputs, Nodes), rows = (long)Nodes * Inputs;
+        Assert.True(rows > int.MaxValue);
+        // Zeros that were never written to take no memory.
+        byte* section = (byte*)NativeMemory.AllocZeroed((nuint)length);
+        try
+        {
+            var view = new View<byte>(section, length);
+            Assert.Null(CentroidTree.Problem(view, Nodes, Inputs));
+            section[CentroidTree.HeaderSize + rows - 1] = 0x80;
+            Assert.Equal("a centre is outside -127..127", CentroidTree.Problem(view, Nodes, Inputs));
+        }
+        finally
+        {
+            NativeMemory.Free(section);
+        }
     }
 
     private static double[] Gaussian(TestRandom random, int length) =>

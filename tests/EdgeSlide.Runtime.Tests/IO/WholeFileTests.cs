@@ -68,6 +68,18 @@ public sealed class WholeFileTests : IDisposable
     }
 
     [Fact]
+    public void Trying_whether_a_file_can_be_written_changes_nothing()
+    {
+        string old = _folder.Write("b", "old"u8);
+        WholeFile.Try(old);
+        WholeFile.Try(_folder.File("a"));
+        Assert.Equal([old], Directory.GetFiles(_folder.Path));
+        Assert.Equal("old", File.ReadAllText(old));
+        Assert.Throws<DirectoryNotFoundException>(() => WholeFile.Try(_folder.File("nowhere/model")));
+        Assert.Throws<IOException>(() => WholeFile.Try(_folder.Path));
+    }
+
+    [Fact]
     public void A_folder_that_does_not_exist_is_an_error() =>
         Assert.Throws<DirectoryNotFoundException>(() => WholeFile.Write(_folder.File("nowhere/model"), stream => stream.WriteByte(1)));
 }

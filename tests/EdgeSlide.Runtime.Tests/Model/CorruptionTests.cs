@@ -316,6 +316,22 @@ public sealed class CorruptionTests : IDisposable
         Assert.Equal(ModelError.CannotOpen, Refused(_folder.File("no\0name"), true).Error);
     }
 
+    [Theory]
+    [InlineData(64u, 4u, uint.MaxValue)]
+    [InlineData(64u, 4u, 0u)]
+    [InlineData(64u, 4u, 64u + 4096u + 262_144u + 16_777_216u)]
+    [InlineData(2u, 2u, 7u)]
+    public void A_centroid_source_with_a_wrong_number_of_keys_is_refused(uint branch, uint levels, uint keys)
+    {
+        // Trees of more nodes than there may be have no right number.
+        var random = new TestRandom(6);
+        TestNetwork network = TestNetwork.OfNumbers(FeaturizerKind.Dense, 20).WithLayers(random, [10], 40).WithSelector(random, 6, features: true, simHash: false);
+        TestSource source = network.Output.Selector!.Sources[0];
+        source.Record = source.Record with { Kind = SourceKind.Centroids, KeyCount = keys, Bits = branch, Tables = levels, Rounds = 1 };
+        AssertRefused(network.ToBytes(), ModelError.BadHash);
+        Assert.Contains($"impossible hash parameters (kind 3, {keys} keys, K={branch}, L={levels})", Refused(_folder.File("model"), verify: true).Message, StringComparison.Ordinal);
+    }
+
     /// <summary>Byte ranges of all fields, and whether a field is a checksum.</summary>
     private static IEnumerable<(int Offset, int Size, bool IsChecksum)> Fields(byte[] model)
     {
