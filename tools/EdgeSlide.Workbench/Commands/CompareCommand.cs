@@ -38,7 +38,7 @@ internal static class CompareCommand
     private static readonly Argument<string> NetworkFile = new("NETWORK") { Description = "An .esnet file from train." };
     private static readonly Option<string> Train = new("--data") { Description = "The training rows: what the methods learn from.", Required = true };
     private static readonly Option<string?> Validation = new("--validation") { Description = "Held-out rows: one half for tuning, the other for the figures." };
-    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of the training rows; train must have held out the same.", 0.05);
+    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of the training rows; unless it is given, what train held out of that file.", 0.05);
     private static readonly Option<string[]> Methods = new("--method", "-m")
     {
         Description = "A method, for example features:entries=8+hidden:tables=8,weight=fit@32. Repeat it for more; without it a set of them is compared.",

@@ -96,7 +96,7 @@ internal sealed class DataOptions
         if (parsed.GetResult(option) is not { Implicit: false })
         {
             if (known == 0)
-                Console.Screen.Say($"train held no row of {path} out, so none is left to judge answers on; --validation FILE gives others");
+                Console.Screen.Say($"train held no row of {path} out, so none is left to judge on");
             return known;
         }
         Console.Screen.Say(FormattableString.Invariant($"warning: {option.Name} {share}, but train held {known} of {path} out: the network knows some of the rows that it is judged on, or leaves out some that it could be"));

@@ -14,7 +14,7 @@ internal static class NegativesCommand
 {
     private static readonly Argument<string> NetworkFile = new("NETWORK") { Description = "An .esnet file from train." };
     private static readonly Argument<string> Rows = new("DATA") { Description = "Rows to measure with; with --hold-out a share of them." };
-    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Measure on this share of DATA only; train must have held out the same. 0 takes all.", 0.05);
+    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Measure on this share of DATA only; unless it is given, what train held out of that file. 0 takes all.", 0.05);
     private static readonly Option<int> Limit = DataOptions.Value("--rows", "Rows used at most.", 2048);
     private static readonly Option<int> BatchSize = DataOptions.Value("--batch", "Rows per batch.", 512);
     private static readonly Option<int> Draws = DataOptions.Value("--negatives", "Draws per batch, of all plans together.", 2048);
@@ -49,7 +49,7 @@ internal static class NegativesCommand
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         if (model.Frequencies is null)
             throw new CommandException(ExitCodes.BadModel, "the network does not know its labels' frequencies: train it again");
-        double holdOut = DataOptions.Share(parsed, HoldOut);
+        double holdOut = DataOptions.HeldOut(parsed, HoldOut, model.Record, parsed.GetValue(Rows)!);
         int draws = parsed.GetValue(Draws), repetitions = parsed.GetValue(Repetitions), limit = parsed.GetValue(Limit);
         if (draws < 4 || repetitions < 2 || limit < 1)
             throw new CommandException(ExitCodes.Usage, "--negatives must be at least 4, --repetitions 2 and --rows 1");

@@ -21,7 +21,7 @@ internal static class QuantizeCommand
     private static readonly Argument<string> NetworkFile = new("NETWORK") { Description = "An .esnet file from train." };
     private static readonly Option<string> Train = new("--data") { Description = "The training rows: the tables are filled with what the network answers on them.", Required = true };
     private static readonly Option<string?> Validation = new("--validation") { Description = "Held-out rows on which the vote blend is chosen and the report is measured." };
-    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of the training rows for that.", 0.05);
+    private static readonly Option<double> HoldOut = DataOptions.Value("--hold-out", "Without --validation: hold out this share of the training rows for that; unless it is given, what train held out of that file.", 0.05);
     private static readonly Option<string?> CalibrationFrom = new("--calibration-from") { Description = "For a network trained on all rows: take over the calibration of this .eslide model, made by the same options from a part of the rows; its vote blend and budget too. Then no rows are held out." };
     private static readonly Option<string> Out = new("--out", "-o") { Description = "The model file to write.", DefaultValueFactory = _ => "model.eslide" };
     private static readonly DataOptions Data = new();
