@@ -278,8 +278,12 @@ row() { # PEER VERSION SCORES NS BYTES RSS NOTE
 size_of() { stat -Lc %s "$1"; }
 {
     edgeslide=$("$binary" --version) dense_note="INT8, all neurons, kernel $(jq -r .kernel "$times/bench")"
-    [ ! -e "$times/gemv.ns" ] || dense_note+="; its dot products alone take $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/dots.ns")" \
-        'BEGIN { printf "%.1f us, OpenBLAS sgemv of the same shape %.1f us, %.1f times as long", b / 1000, a / 1000, a / b }')"
+    if [ -e "$times/gemv.ns" ]; then
+        # Both of a round are measured one after the other; the clock may differ from round to round.
+        paste "$times/gemv.ns" "$times/dots.ns" | awk '{ print $1 / $2 }' >"$times/gemv.ratio"
+        dense_note+="; its dot products alone take $(awk -v a="$(median "$times/gemv.ns")" -v b="$(median "$times/dots.ns")" -v ratio="$(median "$times/gemv.ratio")" \
+            'BEGIN { printf "%.1f us, OpenBLAS sgemv of the same shape %.1f us, %.1f times as long in the same round", b / 1000, a / 1000, ratio }')"
+    fi
     for mode in lsh dense; do
         jq -c "{p1: .p1_int8_$mode, p5: .p5_int8_$mode, psp1: .psp1_int8_$mode}" "$measured" >"$times/scores"
         [ "$mode" = lsh ] && text="INT8, selected neurons" || text=$dense_note

@@ -10,6 +10,9 @@ namespace EdgeSlide.Kernels;
 /// </summary>
 internal readonly unsafe struct Avx2Kernel : IKernel
 {
+    /// <summary>The usual length of rows.</summary>
+    private const int Usual = 128;
+
     public static string Name => "avx2";
 
     public static bool IsSupported => Avx2.IsSupported;
@@ -30,31 +33,6 @@ internal readonly unsafe struct Avx2Kernel : IKernel
     {
         Vector256<short> ones = Vector256.Create((short)1);
         Vector256<int> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
-        // The usual width by itself, without a loop around so little: 4% of a dense query.
-        if (length == 128)
-        {
-            if (nonNegative)
-            {
-                Vector256<byte> x0 = Vector256.Load((byte*)vector), x1 = Vector256.Load((byte*)vector + 32);
-                Vector256<byte> x2 = Vector256.Load((byte*)vector + 64), x3 = Vector256.Load((byte*)vector + 96);
-                sum0 = Products(x0, row0) + Products(x1, row0 + 32) + (Products(x2, row0 + 64) + Products(x3, row0 + 96));
-                sum1 = Products(x0, row1) + Products(x1, row1 + 32) + (Products(x2, row1 + 64) + Products(x3, row1 + 96));
-                sum2 = Products(x0, row2) + Products(x1, row2 + 32) + (Products(x2, row2 + 64) + Products(x3, row2 + 96));
-                sum3 = Products(x0, row3) + Products(x1, row3 + 32) + (Products(x2, row3 + 64) + Products(x3, row3 + 96));
-            }
-            else
-            {
-                Vector256<sbyte> x0 = Vector256.Load(vector), x1 = Vector256.Load(vector + 32);
-                Vector256<sbyte> x2 = Vector256.Load(vector + 64), x3 = Vector256.Load(vector + 96);
-                Vector256<byte> m0 = Avx2.Abs(x0), m1 = Avx2.Abs(x1), m2 = Avx2.Abs(x2), m3 = Avx2.Abs(x3);
-                sum0 = Products(m0, x0, row0) + Products(m1, x1, row0 + 32) + (Products(m2, x2, row0 + 64) + Products(m3, x3, row0 + 96));
-                sum1 = Products(m0, x0, row1) + Products(m1, x1, row1 + 32) + (Products(m2, x2, row1 + 64) + Products(m3, x3, row1 + 96));
-                sum2 = Products(m0, x0, row2) + Products(m1, x1, row2 + 32) + (Products(m2, x2, row2 + 64) + Products(m3, x3, row2 + 96));
-                sum3 = Products(m0, x0, row3) + Products(m1, x1, row3 + 32) + (Products(m2, x2, row3 + 64) + Products(m3, x3, row3 + 96));
-            }
-            StoreSums(sum0, sum1, sum2, sum3, results);
-            return;
-        }
         if (nonNegative)
         {
             for (int i = 0; i < length; i += 32)
@@ -80,15 +58,77 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         StoreSums(sum0, sum1, sum2, sum3, results);
     }
 
+    public static void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results)
+    {
+        int done = 0;
+        // The usual width with the vector in registers from the first row to the last.
+        if (length == Usual)
+            done = nonNegative ? UsualRows(rows, count, (byte*)vector, results) : UsualRows(rows, count, vector, results);
+        Kernel.DotRows<Avx2Kernel>(rows + (long)done * length, count - done, vector, nonNegative, length, results + done);
+    }
+
+    /// <summary>Rows of the usual length and a vector without an element below zero; returns how many rows fill fours.</summary>
+    private static int UsualRows(sbyte* rows, int count, byte* vector, int* results)
+    {
+        Vector256<byte> x0 = Vector256.Load(vector), x1 = Vector256.Load(vector + 32), x2 = Vector256.Load(vector + 64), x3 = Vector256.Load(vector + 96);
+        int i = 0;
+        for (; i + 4 <= count; i += 4, rows += 4 * Usual)
+        {
+            sbyte* row1 = rows + Usual, row2 = rows + 2 * Usual, row3 = rows + 3 * Usual;
+            AskAhead(rows);
+            StoreSums(
+                Products(x0, rows) + Products(x1, rows + 32) + (Products(x2, rows + 64) + Products(x3, rows + 96)),
+                Products(x0, row1) + Products(x1, row1 + 32) + (Products(x2, row1 + 64) + Products(x3, row1 + 96)),
+                Products(x0, row2) + Products(x1, row2 + 32) + (Products(x2, row2 + 64) + Products(x3, row2 + 96)),
+                Products(x0, row3) + Products(x1, row3 + 32) + (Products(x2, row3 + 64) + Products(x3, row3 + 96)),
+                results + i);
+        }
+        return i;
+    }
+
+    /// <summary>
+    /// The same for any vector. As -w is the complement of w plus 1, |x| meets the complement where x is below zero, and the
+    /// sum of those |x| is the same for all rows. Complements are cheaper than signs, and 127 * 128 * 2 still fits in INT16.
+    /// </summary>
+    private static int UsualRows(sbyte* rows, int count, sbyte* vector, int* results)
+    {
+        int below = 0;
+        for (int j = 0; j < Usual; j++)
+            below -= Math.Min((int)vector[j], 0);
+        Vector128<int> rest = Vector128.Create(below);
+        Vector256<sbyte> s0 = Vector256.Load(vector), s1 = Vector256.Load(vector + 32), s2 = Vector256.Load(vector + 64), s3 = Vector256.Load(vector + 96);
+        Vector256<byte> x0 = Avx2.Abs(s0), x1 = Avx2.Abs(s1), x2 = Avx2.Abs(s2), x3 = Avx2.Abs(s3);
+        (s0, s1, s2, s3) = (Vector256.LessThan(s0, default), Vector256.LessThan(s1, default), Vector256.LessThan(s2, default), Vector256.LessThan(s3, default));
+        int i = 0;
+        for (; i + 4 <= count; i += 4, rows += 4 * Usual)
+        {
+            sbyte* row1 = rows + Usual, row2 = rows + 2 * Usual, row3 = rows + 3 * Usual;
+            AskAhead(rows);
+            (Sums(
+                Flipped(x0, s0, rows) + Flipped(x1, s1, rows + 32) + (Flipped(x2, s2, rows + 64) + Flipped(x3, s3, rows + 96)),
+                Flipped(x0, s0, row1) + Flipped(x1, s1, row1 + 32) + (Flipped(x2, s2, row1 + 64) + Flipped(x3, s3, row1 + 96)),
+                Flipped(x0, s0, row2) + Flipped(x1, s1, row2 + 32) + (Flipped(x2, s2, row2 + 64) + Flipped(x3, s3, row2 + 96)),
+                Flipped(x0, s0, row3) + Flipped(x1, s1, row3 + 32) + (Flipped(x2, s2, row3 + 64) + Flipped(x3, s3, row3 + 96))) + rest).Store(results + i);
+        }
+        return i;
+    }
+
+    /// <summary>Asks for the four rows that come after the next four: 4 to 5% of a dense query whose rows are in the last cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AskAhead(sbyte* rows)
+    {
+        Prefetch.Row((byte*)rows + 8 * Usual, 2 * Usual);
+        Prefetch.Row((byte*)rows + 10 * Usual, 2 * Usual);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Flipped(Vector256<byte> magnitude, Vector256<sbyte> flips, sbyte* row) =>
+        Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Vector256.Load(row) ^ flips), Vector256.Create((short)1));
+
     /// <summary>Sums of four products each, of inputs that are not below zero with a row's weights.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Products(Vector256<byte> x, sbyte* row) =>
         Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row)), Vector256.Create((short)1));
-
-    /// <summary>The same of any inputs: of their magnitudes, with weights that take over their signs.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<int> Products(Vector256<byte> magnitude, Vector256<sbyte> x, sbyte* row) =>
-        Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Avx2.Sign(Vector256.Load(row), x)), Vector256.Create((short)1));
 
     public static int Lanes => 8;
 
@@ -232,13 +272,16 @@ internal readonly unsafe struct Avx2Kernel : IKernel
     }
 
     /// <summary>Four vectors of eight lanes to their four sums.</summary>
-    internal static void StoreSums(Vector256<int> sum0, Vector256<int> sum1, Vector256<int> sum2, Vector256<int> sum3, int* results)
+    internal static void StoreSums(Vector256<int> sum0, Vector256<int> sum1, Vector256<int> sum2, Vector256<int> sum3, int* results) =>
+        Sums(sum0, sum1, sum2, sum3).Store(results);
+
+    private static Vector128<int> Sums(Vector256<int> sum0, Vector256<int> sum1, Vector256<int> sum2, Vector256<int> sum3)
     {
         // Halves of pairs side by side and added up, twice: fewer instructions inside than horizontal additions have.
         Vector256<long> pair01 = (Avx2.UnpackLow(sum0, sum1) + Avx2.UnpackHigh(sum0, sum1)).AsInt64();
         Vector256<long> pair23 = (Avx2.UnpackLow(sum2, sum3) + Avx2.UnpackHigh(sum2, sum3)).AsInt64();
         Vector256<int> folded = Avx2.UnpackLow(pair01, pair23).AsInt32() + Avx2.UnpackHigh(pair01, pair23).AsInt32();
-        (folded.GetLower() + folded.GetUpper()).Store(results);
+        return folded.GetLower() + folded.GetUpper();
     }
 
     /// <summary>Four weights of a row, in every lane.</summary>

@@ -49,6 +49,9 @@ internal readonly unsafe struct AvxVnniKernel : IKernel
         Avx2Kernel.StoreSums(sum0, sum1, sum2, sum3, results);
     }
 
+    public static void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) =>
+        Kernel.DotRows<AvxVnniKernel>(rows, count, vector, nonNegative, length, results);
+
     public static int Lanes => Avx2Kernel.Lanes;
 
     public static void Dot4Lanes(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vectors, bool nonNegative, int length, int* results)

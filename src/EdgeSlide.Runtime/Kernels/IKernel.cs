@@ -25,6 +25,15 @@ internal unsafe interface IKernel
     /// <param name="results">[4].</param>
     static abstract void Dot4(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vector, bool nonNegative, int length, int* results);
 
+    /// <summary>Dot products of one vector with rows that follow each other.</summary>
+    /// <param name="rows">The first of them.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="vector">What they meet.</param>
+    /// <param name="nonNegative">As in <see cref="Dot4"/>.</param>
+    /// <param name="length">Of a row.</param>
+    /// <param name="results">[count].</param>
+    static abstract void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results);
+
     /// <summary>
     /// results[j] = sum over i of coefficients[i] * rows[ids[i]][j] for j &lt; length: the sparse input layer.
     /// The caller keeps the sum of |coefficients| * 127 within INT32.
@@ -60,4 +69,17 @@ internal unsafe interface IKernel
     /// <param name="results">[Lanes x 4].</param>
     static virtual void Dot4Lanes(sbyte* row0, sbyte* row1, sbyte* row2, sbyte* row3, sbyte* vectors, bool nonNegative, int length, int* results) =>
         throw new NotSupportedException();
+}
+
+internal static unsafe class Kernel
+{
+    /// <summary><see cref="IKernel.DotRows"/> by fours.</summary>
+    public static void DotRows<TKernel>(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) where TKernel : struct, IKernel
+    {
+        int i = 0;
+        for (; i + 4 <= count; i += 4, rows += 4L * length)
+            TKernel.Dot4(rows, rows + length, rows + 2L * length, rows + 3L * length, vector, nonNegative, length, results + i);
+        for (; i < count; i++, rows += length)
+            results[i] = TKernel.Dot(vector, rows, length);
+    }
 }

@@ -32,6 +32,9 @@ internal readonly unsafe struct NeonKernel : IKernel
         StoreSums(sum0, sum1, sum2, sum3, results);
     }
 
+    public static void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) =>
+        Kernel.DotRows<NeonKernel>(rows, count, vector, nonNegative, length, results);
+
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)
     {
         for (int j = 0; j < length; j += 32)

@@ -23,6 +23,9 @@ internal readonly unsafe struct ScalarKernel : IKernel
         results[3] = Dot(row3, vector, length);
     }
 
+    public static void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) =>
+        Kernel.DotRows<ScalarKernel>(rows, count, vector, nonNegative, length, results);
+
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)
     {
         for (int j = 0; j < length; j++)

@@ -35,6 +35,9 @@ internal readonly unsafe struct SdotKernel : IKernel
         NeonKernel.StoreSums(sum0, sum1, sum2, sum3, results);
     }
 
+    public static void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) =>
+        Kernel.DotRows<SdotKernel>(rows, count, vector, nonNegative, length, results);
+
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length) =>
         NeonKernel.WeightedSum(rows, stride, ids, coefficients, count, results, length);
 

@@ -34,6 +34,9 @@ internal readonly unsafe struct Vector128Kernel : IKernel
         results[3] = Vector128.Sum(sum3);
     }
 
+    public static void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) =>
+        Kernel.DotRows<Vector128Kernel>(rows, count, vector, nonNegative, length, results);
+
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)
     {
         // 16 outputs at a time stay in registers while all rows go by.

@@ -34,6 +34,9 @@ internal readonly unsafe struct Vector256Kernel : IKernel
         results[3] = Vector256.Sum(sum3);
     }
 
+    public static void DotRows(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) =>
+        Kernel.DotRows<Vector256Kernel>(rows, count, vector, nonNegative, length, results);
+
     public static void WeightedSum(sbyte* rows, nint stride, int* ids, short* coefficients, int count, int* results, int length)
     {
         // 32 outputs at a time stay in registers while all rows go by.

@@ -102,18 +102,38 @@ internal sealed unsafe class NeuronLayer
     /// <summary>The logits of <paramref name="count"/> consecutive neurons from <paramref name="first"/> on.</summary>
     public void Logits<TKernel>(sbyte* x, float xScale, int first, int count, float* logits) where TKernel : struct, IKernel
     {
-        Vector128<float> scale = Vector128.Create(xScale);
-        bool nonNegative = IsNonNegative(x);
         int excess = Excess(x), i = 0;
+        if (Format == WeightFormat.Int8)
+        {
+            TKernel.DotRows((sbyte*)_rows + (long)first * RowBytes, count, x, IsNonNegative(x), Stride, (int*)logits);
+            Dequantize(first, count, xScale, logits);
+            return;
+        }
+        Vector128<float> scale = Vector128.Create(xScale);
         for (; i + 4 <= count; i += 4)
         {
             byte* row = _rows + (long)(first + i) * RowBytes;
-            Vector128<float> dots = Dots<TKernel>(row, row + RowBytes, row + 2L * RowBytes, row + 3L * RowBytes, x, nonNegative, excess);
+            Vector128<float> dots = Dots<TKernel>(row, row + RowBytes, row + 2L * RowBytes, row + 3L * RowBytes, x, nonNegative: false, excess);
             (Vector128<float> scales, Vector128<float> bias) = Deinterleave((float*)(_affine.Pointer + first + i));
             (dots * (scales * scale) + bias).Store(logits + i);
         }
         for (; i < count; i++)
             logits[i] = Logit<TKernel>(x, xScale, first + i, excess);
+    }
+
+    /// <summary>Turns consecutive neurons' dot products into their logits, in place.</summary>
+    private void Dequantize(int first, int count, float xScale, float* dots)
+    {
+        Vector128<float> scale = Vector128.Create(xScale);
+        NeuronAffine* affine = _affine.Pointer + first;
+        int i = 0;
+        for (; i + 4 <= count; i += 4)
+        {
+            (Vector128<float> scales, Vector128<float> bias) = Deinterleave((float*)(affine + i));
+            (Vector128.ConvertToSingle(Vector128.Load((int*)dots + i)) * (scales * scale) + bias).Store(dots + i);
+        }
+        for (; i < count; i++)
+            dots[i] = ((int*)dots)[i] * (affine[i].Scale * xScale) + affine[i].Bias;
     }
 
     /// <summary>The logits of the named neurons, the same bits as in the dense <see cref="Logits{TKernel}(sbyte*, float, int, int, float*)"/>.</summary>

@@ -84,6 +84,48 @@ public sealed unsafe class KernelTests
     }
 
     [Theory, ClassData(typeof(SupportedKernels))]
+    public void Dots_of_consecutive_rows_equal_the_dots_one_by_one(string kernel)
+    {
+        const int MostRows = 11;
+        var random = new Random(9);
+        using var rows = new NativeBuffer<sbyte>(MostRows * Longest + 64);
+        using var vector = new NativeBuffer<sbyte>(Longest + 64);
+        int* results = stackalloc int[MostRows + 1];
+        for (int length = 64; length <= Longest; length += 64)
+        {
+            for (int count = 0; count <= MostRows; count++)
+            {
+                foreach ((bool negative, bool extreme) in new[] { (false, false), (true, false), (false, true), (true, true) })
+                {
+                    if (extreme)
+                    {
+                        FillExtremes(rows.Span, random);
+                        FillExtremes(vector.Span, random);
+                        // All of one sign is where sums are largest: 16-bit ones must not overflow.
+                        if (count % 2 == 1)
+                            rows.Span.Fill((sbyte)(count % 4 == 1 ? 127 : -127));
+                        if (count % 3 == 1)
+                            vector.Span.Fill(-127);
+                    }
+                    else
+                    {
+                        Fill(rows.Span, random);
+                        Fill(vector.Span, random);
+                    }
+                    for (int i = 0; i < vector.Length && !negative; i++)
+                        vector.Pointer[i] = Math.Abs(vector.Pointer[i]);
+                    sbyte* first = rows.Pointer + random.Next(64), x = vector.Pointer + random.Next(64);
+                    results[count] = 12345;
+                    Run(kernel, new DotRowsCall(first, count, x, !negative, length, results));
+                    for (int r = 0; r < count; r++)
+                        Assert.Equal(NaiveDot(new ReadOnlySpan<sbyte>(first + r * length, length), new ReadOnlySpan<sbyte>(x, length)), results[r]);
+                    Assert.Equal(12345, results[count]);
+                }
+            }
+        }
+    }
+
+    [Theory, ClassData(typeof(SupportedKernels))]
     public void Four_dots_for_each_lane_equal_the_dots_one_by_one(string kernel)
     {
         int lanes = Run(kernel, new LanesCall());
@@ -341,6 +383,15 @@ public sealed unsafe class KernelTests
         public int Visit<TKernel>() where TKernel : struct, IKernel
         {
             TKernel.Dot4(rows[0], rows[1], rows[2], rows[3], vector, nonNegative, length, results);
+            return 0;
+        }
+    }
+
+    private sealed class DotRowsCall(sbyte* rows, int count, sbyte* vector, bool nonNegative, int length, int* results) : IKernelVisitor<int>
+    {
+        public int Visit<TKernel>() where TKernel : struct, IKernel
+        {
+            TKernel.DotRows(rows, count, vector, nonNegative, length, results);
             return 0;
         }
     }

@@ -120,19 +120,13 @@ internal static unsafe class MachineLimits
             const int Rows = 64, Width = 128;
             using var rows = new NativeBuffer<sbyte>(Rows * Width);
             using var vector = new NativeBuffer<sbyte>(Width);
-            using var sums = new NativeBuffer<int>(4);
+            using var sums = new NativeBuffer<int>(Rows);
             double best = double.MaxValue;
             for (int round = 0; round < 200; round++)
             {
                 long start = Stopwatch.GetTimestamp();
                 for (int repeat = 0; repeat < 50; repeat++)
-                {
-                    for (int row = 0; row < Rows; row += 4)
-                    {
-                        sbyte* first = rows.Pointer + row * Width;
-                        TKernel.Dot4(first, first + Width, first + 2 * Width, first + 3 * Width, vector.Pointer, nonNegative: true, Width, sums.Pointer);
-                    }
-                }
+                    TKernel.DotRows(rows.Pointer, Rows, vector.Pointer, nonNegative: true, Width, sums.Pointer);
                 best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalNanoseconds);
             }
             return 50.0 * Rows * Width / best;

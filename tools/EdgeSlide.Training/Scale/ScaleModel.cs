@@ -100,7 +100,7 @@ internal static unsafe class ScaleModel
             labels.Fill(rows, affine, keys, LogitScale, cancel);
         }
         stage?.Invoke("filling buckets");
-        (byte[] offsets, byte[] entries, float voteScale) = Buckets(keys, options);
+        (byte[] offsets, byte[] entries, float voteScale) = Buckets(keys, features.Shares, options);
         var selector = new SelectorHeader { Budget = (uint)Math.Min(options.Budget, options.Labels), SourceCount = 1, VoteBlend = options.VoteBlend };
         var source = new SourceRecord { Kind = SourceKind.Features, KeyCount = (uint)options.Features, Tables = 1, Weight = 1f, VoteScale = voteScale };
         return pays =>
@@ -205,31 +205,33 @@ internal static unsafe class ScaleModel
     }
 
     /// <summary>
-    /// Labels by feature, ascending. A vote is the label's share in the bucket, damped as training damps it, times a half to
-    /// one by chance: no two labels of a feature were seen equally often.
+    /// Labels by feature, ascending. A vote is the label's share in the rows that open the bucket, of which there is one per
+    /// label, damped as training damps it, times a half to one by chance: no two labels of a feature were seen equally often.
     /// </summary>
-    private static (byte[] Offsets, byte[] Entries, float VoteScale) Buckets(int[] keys, ScaleOptions options)
+    private static (byte[] Offsets, byte[] Entries, float VoteScale) Buckets(int[] keys, float[] shares, ScaleOptions options)
     {
         var offsetBytes = new byte[(options.Features + 1L) * sizeof(uint)];
         var entryBytes = new byte[(long)keys.Length * sizeof(uint)];
         Span<uint> offsets = MemoryMarshal.Cast<byte, uint>(offsetBytes.AsSpan()), entries = MemoryMarshal.Cast<byte, uint>(entryBytes.AsSpan());
         foreach (int key in keys)
             offsets[key + 1]++;
-        uint shortest = uint.MaxValue;
+        var votes = new float[options.Features];
+        float scale = 0f;
         for (int f = 0; f < options.Features; f++)
         {
+            // Where chance has put more labels into a bucket than rows are expected to open it, that many open it.
+            float rows = Math.Max(offsets[f + 1], Math.Min(1f, shares[f] * options.RowFeatures) * options.Labels);
+            votes[f] = 1f / (rows + TableBuilder.Prior);
             if (offsets[f + 1] > 0)
-                shortest = Math.Min(shortest, offsets[f + 1]);
+                scale = Math.Max(scale, votes[f]);
             offsets[f + 1] += offsets[f];
         }
-        float scale = 1f / (shortest + TableBuilder.Prior);
         var next = offsets[..options.Features].ToArray();
         for (int i = 0; i < keys.Length; i++)
         {
             int key = keys[i];
-            uint length = offsets[key + 1] - offsets[key];
             float chance = 0.5f + (StableHash.Mix(options.Seed + (ulong)i * 0x9E3779B97F4A7C15) >> 40) * (0.5f / (1 << 24));
-            entries[(int)next[key]++] = BucketTable.Pack(i / options.KeysPerLabel, BucketTable.EncodeVote(chance / (length + TableBuilder.Prior), scale));
+            entries[(int)next[key]++] = BucketTable.Pack(i / options.KeysPerLabel, BucketTable.EncodeVote(chance * votes[key], scale));
         }
         return (offsetBytes, entryBytes, scale);
     }

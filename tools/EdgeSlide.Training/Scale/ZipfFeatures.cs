@@ -22,14 +22,17 @@ internal sealed class ZipfFeatures
         for (int i = 0; i < count; i++)
             _ids[i] = i;
         random.Shuffle<int>(_ids);
-        Weights = new float[count];
+        (Weights, Shares) = (new float[count], new float[count]);
         double total = 0;
         for (int rank = 0; rank < count; rank++)
         {
             total += 1.0 / (rank + Flattening);
+            Shares[_ids[rank]] = 1f / (rank + Flattening);
             Weights[_ids[rank]] = 1f + StableMath.Log2((rank + Flattening) / (float)Flattening);
         }
 
+        for (int id = 0; id < count; id++)
+            Shares[id] /= (float)total;
         (_thresholds, _aliases) = (new uint[count], new int[count]);
         var share = new double[count];
         Stack<int> small = new(), large = new();
@@ -52,6 +55,9 @@ internal sealed class ZipfFeatures
 
     /// <summary>By id: the logarithm of the feature's rarity, as an inverse document frequency.</summary>
     public float[] Weights { get; }
+
+    /// <summary>By id: how likely one draw brings the feature.</summary>
+    public float[] Shares { get; }
 
     public int Draw(Xoshiro256 random)
     {
