@@ -128,10 +128,14 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train train.tsv --min-count 9999", 2, "no word occurs in at least 9999 rows")]
     [InlineData("quantize train.tsv --data train.tsv", 3, "is not an .esnet network")]
     [InlineData("data describe train.tsv --spill nowhere", 2, "--spill nowhere: no such folder")]
+    [InlineData("eval net.esnet train.tsv --model net.eslide --skip-bad-rows", 2, "--skip-bad-rows and --model do not go together")]
     [InlineData("eval nowhere.esnet train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("data describe empty", 4, "empty:")]
     [InlineData("data describe broken.tsv.gz", 4, "cut short")]
     [InlineData("train train.tsv --loss hinge", 2, "hinge")]
+    [InlineData("generate nowhere/wide.eslide", 1, "nowhere/wide.eslide: there is no folder")]
+    [InlineData("generate wide.eslide --queries nowhere/q.txt", 1, "nowhere/q.txt: there is no folder")]
+    [InlineData("generate wide.eslide --keys 99", 2, "no more than its row has features")]
     [InlineData("grow", 2, "grow")]
     public void Bad_input_gets_one_line_and_its_exit_code(string command, int exitCode, string message)
     {
@@ -146,6 +150,14 @@ public sealed class WorkbenchTests : IDisposable
         Assert.Contains(message, line, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", outcome.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("internal error", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_bad_line_of_a_text_is_counted_once_though_its_words_are_counted_first()
+    {
+        _shell.Write("text.txt", [.. "one two three\n"u8, 0xff, (byte)'\n', .. "two three one\n"u8]);
+        Outcome outcome = Run("data describe text.txt --format tokens --min-count 1 --skip-bad-rows");
+        Assert.Contains("left out 1 bad rows, the first: text.txt:2:", outcome.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -50,7 +50,8 @@ internal abstract record LoadedData
         {
             TokenVocabulary vocabulary = labels is not null ? FromLabels(labels)
                 : labelFile is not null ? TokenFormat.ReadVocabulary(labelFile)
-                : TokenFormat.BuildVocabulary(paths[0], minimumCount, skipped, cancel);
+                // Its bad lines are counted when the text is read again.
+                : TokenFormat.BuildVocabulary(paths[0], minimumCount, skipped is null ? null : new SkippedRows(), cancel);
             return [.. paths.Select(path => new LoadedText(TokenFormat.Read(path, vocabulary, skipped, cancel), storage))];
         }
         LabelVocabulary? known = labelFile is not null ? LabelVocabulary.Read(labelFile)

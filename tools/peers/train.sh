@@ -27,6 +27,8 @@
 #   EDGESLIDE_BINARY  the device binary that answers for edgeslide-shipped; published into OUTDIR if not given
 #   TRAINERS          which to run: sampled full short shipped fasttext slide; rows of the others are kept from an earlier run
 #   FULL_EPOCHS, SAMPLED_EPOCHS, SLIDE_EPOCHS (1), FASTTEXT_EPOCHS   instead of the set's own numbers
+#   SLIDE_ROWS        slide and edgeslide-sampled-short get at most this many training rows, evenly spread: an epoch of all takes slide
+#                     hours on the largest sets
 #   FASTTEXT_LOSSES   hs ns; also softmax and ova, which take hours on wide sets
 #   TRAIN_LIMIT       seconds after which a trainer is stopped, 3600; what was reached is reported with a note
 #   TEST_ROWS         at most this many test rows, evenly spread, 5000
@@ -49,13 +51,14 @@ debian)
     sampled_epochs=6 full_epochs=6
     ;;
 yso-finna-en)
-    both=(--min-count 3 --batch 1024 --feature-dropout 0.2 --label-power 0.5 --weight-moments true)
-    sampled=(--learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0) short=("${sampled[@]}") full=(--learning-rate 0.008)
+    both=(--min-count 3 --feature-dropout 0.2 --label-power 0.5 --weight-moments true)
+    sampled=(--batch 1024 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0) full=(--batch 1024 --learning-rate 0.008)
+    short=(--batch 256 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0)
     quantize=(--min-count 3 --bucket-size 8)
     sampled_epochs=8 full_epochs=6 fasttext_epochs=10
     ;;
 wikitext-2)
-    both=(--transform binary --activation linear --feature-dropout 0.2) sampled=(--batch 2048 --learning-rate 0.015 --negatives 2048) short=("${sampled[@]}") full=(--batch 1024 --learning-rate 0.007)
+    both=(--transform binary --activation linear --feature-dropout 0.2) sampled=(--batch 2048 --learning-rate 0.015 --negatives 2048) short=(--batch 256 --learning-rate 0.006 --negatives 2048) full=(--batch 1024 --learning-rate 0.007)
     quantize=(--bucket-size 16 --top-vote 2 --next-vote 0.7 --true-vote 1)
     sampled_epochs=5 full_epochs=2 fasttext_epochs=3
     ;;
@@ -72,8 +75,8 @@ amazon-book)
 *) die 2 "unknown data set '$name' (see --help)" ;;
 esac
 sampled_epochs=${SAMPLED_EPOCHS:-$sampled_epochs} full_epochs=${FULL_EPOCHS:-$full_epochs} fasttext_epochs=${FASTTEXT_EPOCHS:-$fasttext_epochs}
-slide_epochs=${SLIDE_EPOCHS:-1} limit=${TRAIN_LIMIT:-3600} test_rows=${TEST_ROWS:-5000} threads=${TRAIN_THREADS:-$(nproc)}
-for number in "$sampled_epochs" "$full_epochs" "$fasttext_epochs" "$slide_epochs" "$limit" "$test_rows" "$threads"; do
+slide_epochs=${SLIDE_EPOCHS:-1} slide_limit=${SLIDE_ROWS:-} limit=${TRAIN_LIMIT:-3600} test_rows=${TEST_ROWS:-5000} threads=${TRAIN_THREADS:-$(nproc)}
+for number in "$sampled_epochs" "$full_epochs" "$fasttext_epochs" "$slide_epochs" "${slide_limit:-1}" "$limit" "$test_rows" "$threads"; do
     [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "'$number' is not a positive whole number"
 done
 read -r -a losses <<<"${FASTTEXT_LOSSES:-hs ns}"
@@ -126,9 +129,17 @@ yso-finna-en | wikitext-2)
     ;;
 esac
 # A line of running text is a paragraph of many rows.
-[ "$name" != wikitext-2 ] || test_rows=$((test_rows / 40))
-[ -e "$work/test.rows" ] && [ "$(cat "$work/test.rows")" = "$test_rows" ] || printf '%s\n' "$test_rows" >"$work/test.rows"
+[ "$name" != wikitext-2 ] || test_rows=$((test_rows / 40)) slide_limit=${slide_limit:+$((slide_limit / 57 + 1))}
+remember() { [ -e "$1" ] && [ "$(cat "$1")" = "$2" ] || printf '%s\n' "$2" >"$1"; }
+remember "$work/test.rows" "$test_rows"
 make_file "$test_file" "$test_source" "$work/test.rows" -- to_file spread "$test_source" "$test_rows" "$header"
+short_rows=$train_rows short_note=
+if [ -n "$slide_limit" ]; then
+    short_rows=$work/train-short${test_file##*/test}
+    remember "$work/short.rows" "$slide_limit"
+    make_file "$short_rows" "$train_rows" "$work/short.rows" -- to_file spread "$train_rows" "$slide_limit" "$header"
+    short_note="; SLIDE_ROWS=$SLIDE_ROWS"
+fi
 
 # ---- running a trainer ----
 
@@ -174,16 +185,17 @@ log_cell() { # CSV COLUMN: of the last line; empty if there is none
 }
 
 edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
-    local file=$1 trainer=$2 epochs=$3 p1= p5= note batches every
+    local file=$1 trainer=$2 epochs=$3 p1= p5= note batches every data=$train_rows
     shift 3
+    [ "$file" != short ] || data=$short_rows
     say "$trainer: $epochs epochs"
     # Eight points of the curve to an epoch; evaluations are not counted as training.
-    batches=$(($(zcat -f "$train_rows" | wc -l) / 512 + 1))
+    batches=$(($(zcat -f "$data" | wc -l) / 512 + 1))
     every=$((batches / 8 + 1))
     [ "$name" != wikitext-2 ] || every=500
     rm -f "$work/$file.csv" "$work/$file.esnet"
     measure "$work/$file.output" dotnet "$workbench_dll" \
-        train "$train_rows" --validation "$held_rows" --out "$work/$file.esnet" --log "$work/$file.csv" --evaluate-every "$every" \
+        train "$data" --validation "$held_rows" --out "$work/$file.esnet" --log "$work/$file.csv" --evaluate-every "$every" \
         --threads "$threads" --epochs "$epochs" ${read_options[@]+"${read_options[@]}"} "${both[@]}" "$@" ||
         die 1 "$trainer failed: $(tail -1 "$work/$file.output")"
     note="$*; ${wall%.*} s in all; held-out P@1/P@5 $(log_cell "$work/$file.csv" p1)/$(log_cell "$work/$file.csv" p5)"
@@ -193,7 +205,7 @@ edgeslide() { # FILE TRAINER EPOCHS OPTIONS...
         p1=$(jq .p1 "$work/$file.scores") p5=$(jq .p5 "$work/$file.scores")
     fi
     row "$file" "$trainer" "$(log_cell "$work/$file.csv" epoch)" "$(log_cell "$work/$file.csv" seconds)" "$p1" "$p5" \
-        "$(log_cell "$work/$file.csv" active_fraction)" "$rss" "$note${stopped:+; $stopped}"
+        "$(log_cell "$work/$file.csv" active_fraction)" "$rss" "$note$([ "$file" != short ] || echo "$short_note")${stopped:+; $stopped}"
 }
 
 shipped_row() {
@@ -213,15 +225,15 @@ shipped_row() {
     fi
 }
 
-# Other programs get the features of EdgeSlide's network by number; whole counts of sparse rows as they are.
+# Other programs get the features of EdgeSlide's network by number ($features_from); whole counts of sparse rows as they are.
 convert() { # ROWS OPTIONS...
-    local network=(--network "$work/sampled.esnet")
+    local network=(--network "$features_from")
     [ "$header" -eq 0 ] || network=()
     workbench data convert "$1" "$made" ${network[@]+"${network[@]}"} ${read_options[@]+"${read_options[@]}"} "${@:2}" >&2
 }
 features_from=$train_rows
 [ "$header" -eq 1 ] || features_from=$work/sampled.esnet
-need_features() { [ "$header" -eq 1 ] || [ -e "$work/sampled.esnet" ] || die 1 "TRAINERS needs sampled first: the features come from its network"; }
+need_features() { [ -e "$features_from" ] || die 1 "TRAINERS needs $(basename "$features_from" .esnet) first: the features come from its network"; }
 
 fasttext_rows() { # LOSS
     local loss=$1 model=$work/fasttext-$1 p1= p5=
@@ -241,10 +253,17 @@ fasttext_rows() { # LOSS
 
 slide_row() {
     say "slide: $slide_epochs epochs"
-    make_file "$work/train.xc" "$features_from" -- convert "$train_rows" --to xc
-    make_file "$work/test.xc" "$features_from" "$test_file" -- convert "$test_file" --to xc
-    slide_rows "$work/train.xc" "$work/slide.train"
-    slide_rows "$work/test.xc" "$work/slide.test" 3200
+    # Of fewer rows, the features of a network that was trained on as many.
+    local features_from=$features_from part=
+    if [ -n "$slide_limit" ]; then
+        part=-short
+        [ "$header" -eq 1 ] && features_from=$short_rows || features_from=$work/short.esnet
+        need_features
+    fi
+    make_file "$work/train$part.xc" "$features_from" "$short_rows" -- convert "$short_rows" --to xc
+    make_file "$work/test$part.xc" "$features_from" "$test_file" -- convert "$test_file" --to xc
+    slide_rows "$work/train$part.xc" "$work/slide.train"
+    slide_rows "$work/test$part.xc" "$work/slide.test" 3200
     rm -f "$work/slide.log"
     slide_config "$work/slide.train" "$work/slide.test" "$work/slide.config" "$work/slide.log" "$work/slide.npz"
     run_slide() { cd "$work" && OMP_NUM_THREADS=$threads exec "$SLIDE_BINARY" slide.config; }
@@ -254,7 +273,7 @@ slide_row() {
     read -r epochs seconds p1 <<<"$(slide_epochs_of "$work/slide.log" | tail -1)" || true
     active=$(awk -v labels="$(awk 'NR == 1 { print $3 }' "$work/slide.train")" '/^Avg sample size/ { sum += $NF; n++ } END { if (n) printf "%.6f", sum / n / labels }' "$work/slide.output")
     row slide slide "${epochs:-0}" "$seconds" "$p1" "" "$active" "$rss" \
-        "DWTA K=5 L=50, rate 0.001; ${wall%.*} s in all, with dense tests; P@1 of $(awk 'NR == 1 { print $1 }' "$work/slide.test") of the test rows${stopped:+; $stopped}"
+        "DWTA K=5 L=50, rate 0.001; ${wall%.*} s in all, with dense tests; P@1 of $(awk 'NR == 1 { print $1 }' "$work/slide.test") of the test rows$short_note${stopped:+; $stopped}"
 }
 
 # ---- in turns ----
@@ -271,7 +290,7 @@ if wanted fasttext; then
     for loss in "${losses[@]}"; do fasttext_rows "$loss"; done
 fi
 if wanted slide && [ -n "${SLIDE_BINARY:-}" ]; then
-    need_features
+    [ -n "$slide_limit" ] || need_features
     slide_row
 fi
 ! wanted sampled || edgeslide sampled-again edgeslide-sampled "$sampled_epochs" "${sampled[@]}"

@@ -320,8 +320,16 @@ internal static class EnergyCommand
             Refuse(period && way != "--period", "--period");
             Refuse(Samples is not null && way is not null && !replay, "--samples");
             Refuse(Plot is not null && way is not null && !replay, "--plot");
-            if (Battery is not null && !period)
-                throw new EnergyException("--capacity needs --period");
+            void Require(bool given, Option option, string needed)
+            {
+                if (!given && _parsed.GetResult(option) is { Implicit: false })
+                    throw new EnergyException($"{option.Name} needs {needed}");
+            }
+            Require(period, _options.Capacity, "--period");
+            Require(Battery is not null, _options.BatteryVoltage, "--capacity");
+            Require(Battery is not null, _options.Efficiency, "--capacity");
+            Require(replay, _options.Supply, "--sensor csv:FILE");
+            Require(replay, _options.MarkColumn, "--sensor csv:FILE");
             if (Marks is not null && (Estimate || !(replay || external)))
                 throw new EnergyException("--marks needs --sensor external or csv:FILE");
         }

@@ -74,14 +74,22 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         int i = 0;
         for (; i + 4 <= count; i += 4, rows += 4 * Usual)
         {
-            sbyte* row1 = rows + Usual, row2 = rows + 2 * Usual, row3 = rows + 3 * Usual;
             AskAhead(rows);
-            StoreSums(
-                Products(x0, rows) + Products(x1, rows + 32) + (Products(x2, rows + 64) + Products(x3, rows + 96)),
-                Products(x0, row1) + Products(x1, row1 + 32) + (Products(x2, row1 + 64) + Products(x3, row1 + 96)),
-                Products(x0, row2) + Products(x1, row2 + 32) + (Products(x2, row2 + 64) + Products(x3, row2 + 96)),
-                Products(x0, row3) + Products(x1, row3 + 32) + (Products(x2, row3 + 64) + Products(x3, row3 + 96)),
-                results + i);
+            // One statement a product: of one large expression the compiler keeps all products, in memory.
+            Vector256<int> sum0 = Products(x0, rows), sum1 = Products(x0, rows + Usual), sum2 = Products(x0, rows + 2 * Usual), sum3 = Products(x0, rows + 3 * Usual);
+            sum0 += Products(x1, rows + 32);
+            sum1 += Products(x1, rows + Usual + 32);
+            sum2 += Products(x1, rows + 2 * Usual + 32);
+            sum3 += Products(x1, rows + 3 * Usual + 32);
+            sum0 += Products(x2, rows + 64);
+            sum1 += Products(x2, rows + Usual + 64);
+            sum2 += Products(x2, rows + 2 * Usual + 64);
+            sum3 += Products(x2, rows + 3 * Usual + 64);
+            sum0 += Products(x3, rows + 96);
+            sum1 += Products(x3, rows + Usual + 96);
+            sum2 += Products(x3, rows + 2 * Usual + 96);
+            sum3 += Products(x3, rows + 3 * Usual + 96);
+            StoreSums(sum0, sum1, sum2, sum3, results + i);
         }
         return i;
     }
@@ -92,25 +100,33 @@ internal readonly unsafe struct Avx2Kernel : IKernel
     /// </summary>
     private static int UsualRows(sbyte* rows, int count, sbyte* vector, int* results)
     {
-        int below = 0;
-        for (int j = 0; j < Usual; j++)
-            below -= Math.Min((int)vector[j], 0);
-        Vector128<int> rest = Vector128.Create(below);
         Vector256<sbyte> s0 = Vector256.Load(vector), s1 = Vector256.Load(vector + 32), s2 = Vector256.Load(vector + 64), s3 = Vector256.Load(vector + 96);
         Vector256<byte> x0 = Avx2.Abs(s0), x1 = Avx2.Abs(s1), x2 = Avx2.Abs(s2), x3 = Avx2.Abs(s3);
         (s0, s1, s2, s3) = (Vector256.LessThan(s0, default), Vector256.LessThan(s1, default), Vector256.LessThan(s2, default), Vector256.LessThan(s3, default));
+        Vector256<long> below = (Sum(x0 & s0.AsByte()) + Sum(x1 & s1.AsByte())) + (Sum(x2 & s2.AsByte()) + Sum(x3 & s3.AsByte()));
+        Vector128<int> rest = Vector128.Create((int)Vector256.Sum(below));
         int i = 0;
         for (; i + 4 <= count; i += 4, rows += 4 * Usual)
         {
-            sbyte* row1 = rows + Usual, row2 = rows + 2 * Usual, row3 = rows + 3 * Usual;
             AskAhead(rows);
-            (Sums(
-                Flipped(x0, s0, rows) + Flipped(x1, s1, rows + 32) + (Flipped(x2, s2, rows + 64) + Flipped(x3, s3, rows + 96)),
-                Flipped(x0, s0, row1) + Flipped(x1, s1, row1 + 32) + (Flipped(x2, s2, row1 + 64) + Flipped(x3, s3, row1 + 96)),
-                Flipped(x0, s0, row2) + Flipped(x1, s1, row2 + 32) + (Flipped(x2, s2, row2 + 64) + Flipped(x3, s3, row2 + 96)),
-                Flipped(x0, s0, row3) + Flipped(x1, s1, row3 + 32) + (Flipped(x2, s2, row3 + 64) + Flipped(x3, s3, row3 + 96))) + rest).Store(results + i);
+            Vector256<int> sum0 = Products(x0, s0, rows), sum1 = Products(x0, s0, rows + Usual), sum2 = Products(x0, s0, rows + 2 * Usual), sum3 = Products(x0, s0, rows + 3 * Usual);
+            sum0 += Products(x1, s1, rows + 32);
+            sum1 += Products(x1, s1, rows + Usual + 32);
+            sum2 += Products(x1, s1, rows + 2 * Usual + 32);
+            sum3 += Products(x1, s1, rows + 3 * Usual + 32);
+            sum0 += Products(x2, s2, rows + 64);
+            sum1 += Products(x2, s2, rows + Usual + 64);
+            sum2 += Products(x2, s2, rows + 2 * Usual + 64);
+            sum3 += Products(x2, s2, rows + 3 * Usual + 64);
+            sum0 += Products(x3, s3, rows + 96);
+            sum1 += Products(x3, s3, rows + Usual + 96);
+            sum2 += Products(x3, s3, rows + 2 * Usual + 96);
+            sum3 += Products(x3, s3, rows + 3 * Usual + 96);
+            (Sums(sum0, sum1, sum2, sum3) + rest).Store(results + i);
         }
         return i;
+
+        static Vector256<long> Sum(Vector256<byte> bytes) => Avx2.SumAbsoluteDifferences(bytes, default).AsInt64();
     }
 
     /// <summary>Asks for the four rows that come after the next four: 4 to 5% of a dense query whose rows are in the last cache.</summary>
@@ -121,14 +137,15 @@ internal readonly unsafe struct Avx2Kernel : IKernel
         Prefetch.Row((byte*)rows + 10 * Usual, 2 * Usual);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<int> Flipped(Vector256<byte> magnitude, Vector256<sbyte> flips, sbyte* row) =>
-        Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Vector256.Load(row) ^ flips), Vector256.Create((short)1));
-
     /// <summary>Sums of four products each, of inputs that are not below zero with a row's weights.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Products(Vector256<byte> x, sbyte* row) =>
         Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(x, Vector256.Load(row)), Vector256.Create((short)1));
+
+    /// <summary>The same of magnitudes with weights of which those are complemented that <paramref name="flips"/> marks.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Products(Vector256<byte> magnitude, Vector256<sbyte> flips, sbyte* row) =>
+        Avx2.MultiplyAddAdjacent(Avx2.MultiplyAddAdjacent(magnitude, Vector256.Load(row) ^ flips), Vector256.Create((short)1));
 
     public static int Lanes => 8;
 

@@ -1,7 +1,9 @@
+using EdgeSlide.Hashing;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Scale;
+using EdgeSlide.Training.Tables;
 using EdgeSlide.Training.Tests.Data;
 
 namespace EdgeSlide.Training.Tests.Scale;
@@ -59,6 +61,31 @@ public sealed class ScaleModelTests : IDisposable
         // By chance it would be one in 5,000.
         Assert.True(right[1] > 0.6 * Queries, $"dense finds {right[1]} of {Queries}");
         Assert.InRange(right[0], right[1], Queries);
+    }
+
+    [Fact]
+    public void A_vote_is_the_share_among_the_rows_that_open_the_bucket_as_after_training()
+    {
+        string path = _files.Path("wide.eslide");
+        ScaleModel.Write(path, Small);
+        using EdgeSlideModel model = EdgeSlideModel.Open(path);
+        CandidateSource source = Assert.Single(model.Layout.Output.Selector!.Sources);
+        float[] shares = new ZipfFeatures(Small.Features, new(Small.Seed)).Shares;
+        int full = 0;
+        for (int feature = 0; feature < Small.Features; feature++)
+        {
+            ReadOnlySpan<uint> bucket = Bucket(source.Buckets, feature);
+            // One row a label, each with the feature at most once; more labels than such rows cannot stand in the bucket.
+            double rows = Math.Max(bucket.Length, Math.Min(1, (double)shares[feature] * Small.RowFeatures) * Small.Labels), share = 1 / (rows + TableBuilder.Prior);
+            foreach (uint entry in bucket)
+            {
+                // In steps of 1 of 255 roots, between half and all of the share.
+                double root = entry & 255, step = 0.51;
+                Assert.InRange(share, source.VoteScale * Math.Pow((root - step) / 255, 2), 2 * source.VoteScale * Math.Pow((root + step) / 255, 2));
+            }
+            full += bucket.Length > 0 ? 1 : 0;
+        }
+        Assert.InRange(full, 500, Small.Features);
     }
 
     [Theory]
@@ -158,11 +185,12 @@ public sealed class ScaleModelTests : IDisposable
         for (int i = 0; i < Draws; i++)
             counts[features.Draw(random)]++;
         // A weight is 1 + log2((rank + 10) / 10), a probability proportional to 1 / (rank + 10).
-        double[] shares = [.. features.Weights.Select(w => Math.Pow(2, 1 - w))];
-        double total = shares.Sum(), distance = 0;
+        double total = features.Weights.Sum(w => Math.Pow(2, 1 - w)), distance = 0;
+        Assert.Equal(1.0, features.Shares.Sum(s => (double)s), 1e-5);
         for (int i = 0; i < counts.Length; i++)
         {
-            double expected = Draws * shares[i] / total;
+            Assert.Equal(Math.Pow(2, 1 - features.Weights[i]) / total, features.Shares[i], 1e-6);
+            double expected = Draws * (double)features.Shares[i];
             distance += (counts[i] - expected) * (counts[i] - expected) / expected;
         }
         // Chi-squared with 999 degrees of freedom: mean 999, standard deviation 45.
@@ -193,6 +221,9 @@ public sealed class ScaleModelTests : IDisposable
             Assert.Empty(Directory.GetFiles(_files.Folder));
         }
     }
+
+    private static unsafe ReadOnlySpan<uint> Bucket(BucketTable buckets, int key) =>
+        new(buckets.Entries + buckets.Offsets[key], (int)(buckets.Offsets[key + 1] - buckets.Offsets[key]));
 
     private static (double Lsh, double Dense) Times(string path, Dataset queries)
     {

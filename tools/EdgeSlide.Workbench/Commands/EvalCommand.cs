@@ -29,6 +29,8 @@ internal static class EvalCommand
 
     private static int Run(ParseResult parsed, CancellationToken cancel)
     {
+        if (parsed.GetValue(Model) is not null && parsed.GetValue(Data.SkipBadRows))
+            throw new CommandException(ExitCodes.Usage, "--skip-bad-rows and --model do not go together: the device binary reads TEST itself, and leaves no row out");
         TrainedModel network = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string testPath = parsed.GetValue(Test)!;
         string? trainPath = parsed.GetValue(Train);

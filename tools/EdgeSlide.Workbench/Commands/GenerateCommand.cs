@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using EdgeSlide.IO;
 using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Scale;
 using EdgeSlide.Workbench.Console;
@@ -74,6 +75,11 @@ internal static class GenerateCommand
             throw new CommandException(ExitCodes.Usage, "--query-count must be at least 1");
         MemoryBudget.Require("generating", options.WorkingBytes, advice: "use fewer --labels or --features, or a narrower --hidden layer");
         string model = parsed.GetValue(Model)!;
+        string? queryFile = parsed.GetValue(Queries);
+        // Before minutes of work, not after.
+        WholeFile.Try(model);
+        if (queryFile is not null)
+            WholeFile.Try(queryFile);
         BreakEven times = Screen.Stages(stage =>
         {
             BreakEven? measured = null;
@@ -86,10 +92,10 @@ internal static class GenerateCommand
         });
         Screen.Say($"wrote {model} ({new FileInfo(model).Length:N0} bytes)");
         Screen.Say(string.Create(CultureInfo.InvariantCulture, $"here a query took {times.LshNanoseconds / 1000:F1} us with hashing, {times.DenseNanoseconds / 1000:F1} us densely, so auto mode uses {(times.HashingPays ? "lsh" : "dense")}; break-even at about {times.Width:N0} labels"));
-        if (parsed.GetValue(Queries) is { } path)
+        if (queryFile is not null)
         {
-            ScaleModel.WriteQueries(path, queries, options);
-            Screen.Say($"wrote {path}: {queries:N0} queries");
+            ScaleModel.WriteQueries(queryFile, queries, options);
+            Screen.Say($"wrote {queryFile}: {queries:N0} queries");
         }
         return ExitCodes.Ok;
     }
