@@ -53,12 +53,13 @@ debian)
 yso-finna-en)
     both=(--min-count 3 --feature-dropout 0.2 --label-power 0.5 --weight-moments true)
     sampled=(--batch 1024 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0) full=(--batch 1024 --learning-rate 0.008)
-    short=(--batch 256 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0)
+    short=(--batch 256 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0 --input-momentum false)
     quantize=(--min-count 3 --bucket-size 8)
     sampled_epochs=8 full_epochs=6 fasttext_epochs=10
     ;;
 wikitext-2)
-    both=(--transform binary --activation linear --feature-dropout 0.2) sampled=(--batch 2048 --learning-rate 0.015 --negatives 2048) short=(--batch 256 --learning-rate 0.006 --negatives 2048) full=(--batch 1024 --learning-rate 0.007)
+    both=(--transform binary --activation linear --feature-dropout 0.2) sampled=(--batch 2048 --learning-rate 0.015 --negatives 2048) short=(--batch 256 --learning-rate 0.012 --negatives 2048 --input-momentum false)
+    full=(--batch 1024 --learning-rate 0.007)
     quantize=(--bucket-size 16 --top-vote 2 --next-vote 0.7 --true-vote 1)
     sampled_epochs=5 full_epochs=2 fasttext_epochs=3
     ;;

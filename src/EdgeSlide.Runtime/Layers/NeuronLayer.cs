@@ -102,13 +102,13 @@ internal sealed unsafe class NeuronLayer
     /// <summary>The logits of <paramref name="count"/> consecutive neurons from <paramref name="first"/> on.</summary>
     public void Logits<TKernel>(sbyte* x, float xScale, int first, int count, float* logits) where TKernel : struct, IKernel
     {
-        int excess = Excess(x), i = 0;
         if (Format == WeightFormat.Int8)
         {
             TKernel.DotRows((sbyte*)_rows + (long)first * RowBytes, count, x, IsNonNegative(x), Stride, (int*)logits);
             Dequantize(first, count, xScale, logits);
             return;
         }
+        int excess = Excess(x), i = 0;
         Vector128<float> scale = Vector128.Create(xScale);
         for (; i + 4 <= count; i += 4)
         {

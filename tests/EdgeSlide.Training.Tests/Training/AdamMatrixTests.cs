@@ -47,5 +47,47 @@ public sealed unsafe class AdamMatrixTests
         Assert.Equal(new ReadOnlySpan<float>(matrix.Row(0), Columns), new ReadOnlySpan<float>(matrix.Row(1), Columns));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Without_a_first_moment_a_step_is_the_gradient_over_the_root_of_its_mean_square(bool secondPerRow)
+    {
+        using AdamMatrix matrix = new(1, Columns, momentum: false, secondPerRow, RowTime.Own);
+        using NativeArray<float> gradient = new(Columns);
+        Random random = new(3);
+        double[] expected = new double[Columns], squares = new double[Columns];
+        for (int number = 1; number <= 50; number++)
+        {
+            for (int i = 0; i < Columns; i++)
+                gradient[i] = random.NextSingle() - 0.4f;
+            double mean = 0;
+            for (int i = 0; i < Columns; i++)
+                mean += (double)gradient[i] * gradient[i] / Columns;
+            for (int i = 0; i < Columns; i++)
+            {
+                squares[i] = (0.999 * squares[i]) + (0.001 * (secondPerRow ? mean : (double)gradient[i] * gradient[i]));
+                expected[i] -= 0.01 * gradient[i] / (Math.Sqrt(squares[i] / (1 - Math.Pow(0.999, number))) + 1e-8);
+            }
+            matrix.Update(0, gradient.Items, Step(number));
+        }
+        for (int i = 0; i < Columns; i++)
+            Assert.Equal(expected[i], matrix.Weights[i], 1e-4);
+    }
+
+    /// <summary>More than one piece of memory is given back, and rows shorter than their stride.</summary>
+    [Fact]
+    public void Weights_that_move_out_are_those_that_were_there()
+    {
+        const int Rows = 300_001, Width = 17;
+        using AdamMatrix matrix = new(Rows, Width, momentum: false, secondPerRow: true, RowTime.Own);
+        matrix.Randomize(1, 5);
+        var copied = new float[Rows * Width];
+        var moved = new float[Rows * Width];
+        matrix.CopyTo(copied);
+        Assert.DoesNotContain(0f, copied);
+        matrix.MoveTo(moved);
+        Assert.True(copied.AsSpan().SequenceEqual(moved));
+    }
+
     private AdamStep Step(int number) => new(0.01f, 0.9f, 0.999f, 1e-8f, 0, number, _powers1, _powers2);
 }

@@ -231,6 +231,10 @@ public sealed class TrainerTests : IDisposable
         long small = Trainer.EstimateMemory(Generated.Small, 1_000, 1_000);
         long large = Trainer.EstimateMemory(Generated.Small, 1_001_000, 1_000);
         Assert.InRange(large - small, 1_000_000L * 24 * 4 * 3, 1_000_000L * 32 * 4 * 4);
+        // Weights alone: no first moment, one second moment a row, no second copy.
+        TrainerOptions lean = Generated.Small with { InputMomentum = false, KeepLast = true };
+        long least = Trainer.EstimateMemory(lean, 1_001_000, 1_000) - Trainer.EstimateMemory(lean, 1_000, 1_000);
+        Assert.InRange(least, 1_000_000L * 24 * 4, 1_000_000L * ((32 * 4) + 12));
     }
 
     private static void AssertEqual(Network expected, Network actual)

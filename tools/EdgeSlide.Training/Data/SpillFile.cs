@@ -1,5 +1,4 @@
 using System.IO.MemoryMappedFiles;
-using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace EdgeSlide.Training.Data;
@@ -8,10 +7,8 @@ namespace EdgeSlide.Training.Data;
 /// A temporary file that is written from start to end and then mapped. It loses its name as soon as it is open (where that
 /// cannot be, it is deleted when it is closed), so that it is gone however the process ends.
 /// </summary>
-internal sealed unsafe partial class SpillFile : IDisposable
+internal sealed unsafe class SpillFile : IDisposable
 {
-    private const int RandomAdvice = 1, WillNeedAdvice = 3;
-
     private readonly string _folder;
     private readonly SafeFileHandle _handle;
     private MemoryMappedFile? _map;
@@ -74,10 +71,10 @@ internal sealed unsafe partial class SpillFile : IDisposable
     }
 
     /// <summary>From now on a page that is missing is read alone: what lies around it, often megabytes, would push out what is needed.</summary>
-    public void ReadAtRandom() => Advise(0, _length, RandomAdvice);
+    public void ReadAtRandom() => Advise(0, _length, MemoryAdvice.Random);
 
     /// <summary>Starts reading some of the file, if the system can, without waiting for it.</summary>
-    public void WillNeed(long start, long length) => Advise(start, length, WillNeedAdvice);
+    public void WillNeed(long start, long length) => Advise(start, length, MemoryAdvice.WillNeed);
 
     public void Dispose()
     {
@@ -89,13 +86,10 @@ internal sealed unsafe partial class SpillFile : IDisposable
         _handle.Dispose();
     }
 
-    private void Advise(long start, long length, int advice)
+    private void Advise(long start, long length, MemoryAdvice advice)
     {
-        if (!OperatingSystem.IsLinux() || Pointer is null || length <= 0)
-            return;
-        nuint first = (nuint)(Pointer + start), page = first & ~((nuint)Environment.SystemPageSize - 1);
-        // Advice may fail without harm.
-        _ = madvise((void*)page, first + (nuint)length - page, advice);
+        if (Pointer is not null)
+            MemoryPages.Advise(Pointer + start, length, advice);
     }
 
     /// <summary>The system's reason without the name of a file that nobody knows.</summary>
@@ -105,7 +99,4 @@ internal sealed unsafe partial class SpillFile : IDisposable
         UnauthorizedAccessException => "no permission",
         _ => e.Message.Split(" : '")[0],
     }, e);
-
-    [LibraryImport("libc")]
-    private static partial int madvise(void* address, nuint length, int advice);
 }

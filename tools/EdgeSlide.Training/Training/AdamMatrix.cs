@@ -165,6 +165,20 @@ internal sealed unsafe class AdamMatrix : IDisposable
             new ReadOnlySpan<float>(Row(row), Columns).CopyTo(weights.Slice(row * Columns, Columns));
     }
 
+    /// <summary>As <see cref="CopyTo"/>, giving the memory back on the way, so that weights are never held twice; none are left.</summary>
+    internal void MoveTo(Span<float> weights)
+    {
+        // Many pages at a time, huge ones too.
+        int rows = Math.Max(1, (32 << 20) / (Stride * sizeof(float)));
+        for (int first = 0; first < Rows; first += rows)
+        {
+            int end = Math.Min(Rows, first + rows);
+            for (int row = first; row < end; row++)
+                new ReadOnlySpan<float>(Row(row), Columns).CopyTo(weights.Slice(row * Columns, Columns));
+            _weights.Discard((long)first * Stride, (long)(end - first) * Stride);
+        }
+    }
+
     internal void CopyFrom(ReadOnlySpan<float> weights)
     {
         for (int row = 0; row < Rows; row++)

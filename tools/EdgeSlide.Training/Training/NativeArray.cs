@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using EdgeSlide.Training.Data;
 
 namespace EdgeSlide.Training.Training;
 
@@ -43,6 +44,9 @@ internal sealed unsafe class NativeArray<T> : IDisposable
         for (long start = 0; start < Length; start += Piece)
             yield return (start, (int)Math.Min(Piece, Length - start));
     }
+
+    /// <summary>Gives the memory of some items back to the system, as far as they fill pages; what they hold is lost.</summary>
+    internal void Discard(long start, long count) => MemoryPages.Advise(_items + start, count * sizeof(T), MemoryAdvice.DontNeed);
 
     public void Dispose()
     {

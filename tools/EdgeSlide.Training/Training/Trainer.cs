@@ -52,7 +52,7 @@ public sealed class Trainer
         }
     }
 
-    /// <summary>Bytes that training takes beyond the data itself, including the best epoch's copy of the network and the order of rows.</summary>
+    /// <summary>Bytes that training takes beyond the data itself, including the best epoch's copy of the network, if one is kept, and the order of rows.</summary>
     /// <param name="options">What is trained, and how.</param>
     /// <param name="features">Input features.</param>
     /// <param name="labels">Labels.</param>
@@ -65,7 +65,7 @@ public sealed class Trainer
         for (int i = 0; i < options.HiddenSizes.Count; i++)
             network += options.HiddenSizes[i] * (i + 1 < options.HiddenSizes.Count ? options.HiddenSizes[i + 1] : labels);
         return TrainingCore.EstimateBytes(options, features, labels) + LikelyLabels.Bytes(options, features, labels, rows, pairs)
-            + (network * sizeof(float)) + (2 * rows * sizeof(int));
+            + (options.KeepLast ? 0 : network * sizeof(float)) + (2 * rows * sizeof(int));
     }
 
     /// <summary>
@@ -188,10 +188,7 @@ public sealed class Trainer
             return best;
         if (!cancelled)
             RequireNumbers(core, "");
-        core.ReleaseMoments();
-        Network network = core.CreateNetwork();
-        core.CopyTo(network);
-        return network;
+        return core.MoveToNetwork();
     }
 
     private TrainingLogLine Line(TrainingCore core, ValidationResult? result) => new(

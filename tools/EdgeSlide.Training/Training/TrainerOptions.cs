@@ -116,7 +116,7 @@ public sealed record TrainerOptions
     /// <summary>Decoupled decay of the weights of rows that are updated, relative to the learning rate.</summary>
     public float WeightDecay { get; init; }
 
-    /// <summary>First moments for the input embeddings: better steps for frequent features, 1.5x their memory.</summary>
+    /// <summary>First moments for the input embeddings: better steps for frequent features, twice the memory where second moments are per row, else 1.5 times.</summary>
     public bool InputMomentum { get; init; } = true;
 
     /// <summary>One second moment per row (embedding or neuron) instead of one per weight: half the optimizer's memory.</summary>

@@ -286,12 +286,30 @@ internal sealed unsafe class TrainingCore : IDisposable
     internal void CopyTo(Network network)
     {
         _input.Embedding.CopyTo(network.Layers[0].Weights);
+        for (int i = 0; i < _dense.Length; i++)
+            _dense[i].Matrix.CopyTo(network.Layers[i + 1].Weights);
+        CopyBiases(network);
+    }
+
+    /// <summary>The trained network; gives all memory of weights and moments back, so that nothing else may follow.</summary>
+    internal Network MoveToNetwork()
+    {
+        _input.Embedding.ReleaseMoments();
+        foreach (DenseLayer layer in _dense)
+            layer.Matrix.ReleaseMoments();
+        Network network = CreateNetwork();
+        _input.Embedding.MoveTo(network.Layers[0].Weights);
+        for (int i = 0; i < _dense.Length; i++)
+            _dense[i].Matrix.MoveTo(network.Layers[i + 1].Weights);
+        CopyBiases(network);
+        return network;
+    }
+
+    private void CopyBiases(Network network)
+    {
         _input.Bias.CopyTo(network.Layers[0].Bias);
         for (int i = 0; i < _dense.Length; i++)
-        {
-            _dense[i].Matrix.CopyTo(network.Layers[i + 1].Weights);
             _dense[i].Bias.CopyTo(network.Layers[i + 1].Bias);
-        }
     }
 
     /// <summary>Whether all weights of matrices are numbers.</summary>
@@ -314,14 +332,6 @@ internal sealed unsafe class TrainingCore : IDisposable
                 worst = row;
         }
         return $"training row {_batch.Row(worst) + 1} has the largest loss, {_output.Losses[worst]:G4}";
-    }
-
-    /// <summary>Gives the optimizer's memory back; no step may follow.</summary>
-    internal void ReleaseMoments()
-    {
-        _input.Embedding.ReleaseMoments();
-        foreach (DenseLayer layer in _dense)
-            layer.Matrix.ReleaseMoments();
     }
 
     internal void CopyFrom(Network network)

@@ -48,6 +48,7 @@ internal static class TrainCommand
     private static readonly Option<int> LshTables = DataOptions.Value("--lsh-tables", "Number of those tables.", 32);
     private static readonly Option<bool> AgeMoments = DataOptions.Value("--age-moments", "Let Adam's moments of output neurons age while they are not sampled, as under the full softmax; false lets them stand still.", true);
     private static readonly Option<bool> WeightMoments = DataOptions.Value("--weight-moments", "Keep Adam's second moment per weight instead of per row: twice the optimizer's memory, sometimes better.", false);
+    private static readonly Option<bool> InputMomentum = DataOptions.Value("--input-momentum", "Keep Adam's first moment of the input layer; false halves the layer's memory in training.", true);
     private static readonly Option<float> FeatureDropout = DataOptions.Value("--feature-dropout", "Share of input features left out at random.", 0.2f);
     private static readonly Option<float> HiddenDropout = DataOptions.Value("--hidden-dropout", "Share of hidden neurons left out at random.", 0f);
     private static readonly Option<float> WeightDecay = DataOptions.Value("--weight-decay", "Decoupled weight decay.", 0f);
@@ -78,7 +79,7 @@ internal static class TrainCommand
         foreach (Option option in new Option[]
         {
             NGrams, HashBuckets, Positions, Bag, Transform, Idf, Normalize, Hidden, ActivationOption, Epochs, Mode, Loss, Rate, OutputRate, Decay, WarmUp, BatchSize, Negatives, NegativePower, TableNegatives,
-            LshNegatives, LshBits, LshTables, AgeMoments, WeightMoments, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Keep, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
+            LshNegatives, LshBits, LshTables, AgeMoments, WeightMoments, InputMomentum, FeatureDropout, HiddenDropout, WeightDecay, LabelPower, Patience, Keep, Seed, Threads, Checkpoint, CheckpointEvery, Resume,
             Log, EvaluateEvery, MemoryLimit,
         })
         {
@@ -223,6 +224,7 @@ internal static class TrainCommand
             LshTables = parsed.GetValue(LshTables),
             AgeMoments = parsed.GetValue(AgeMoments),
             RowSecondMoments = !parsed.GetValue(WeightMoments),
+            InputMomentum = parsed.GetValue(InputMomentum),
             FeatureDropout = parsed.GetValue(FeatureDropout),
             HiddenDropout = parsed.GetValue(HiddenDropout),
             WeightDecay = parsed.GetValue(WeightDecay),
