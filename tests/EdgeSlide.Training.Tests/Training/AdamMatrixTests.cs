@@ -84,7 +84,8 @@ public sealed unsafe class AdamMatrixTests
         var copied = new float[Rows * Width];
         var moved = new float[Rows * Width];
         matrix.CopyTo(copied);
-        Assert.DoesNotContain(0f, copied);
+        // Memory that was given back too early would read as 0; a few of so many are 0 by chance.
+        Assert.InRange(copied.Count(w => w == 0f), 0, copied.Length / 1000);
         matrix.MoveTo(moved);
         Assert.True(copied.AsSpan().SequenceEqual(moved));
     }
