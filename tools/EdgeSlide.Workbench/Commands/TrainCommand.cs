@@ -151,6 +151,8 @@ internal static class TrainCommand
         long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount, pairs);
         MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
+        // What reading and featurizing leave behind goes back to the system before training takes its own, which the collector does not see.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         TrainingResult result = Screen.Train(new Trainer(options, rows, held), cancel);
         if (result.Cancelled)
         {
