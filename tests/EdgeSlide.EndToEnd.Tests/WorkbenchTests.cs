@@ -115,6 +115,7 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
     [InlineData("train bad.txt", 4, "bad.txt:2:")]
+    [InlineData("train large.txt", 4, "large.txt:3: the input's values are too large")]
     [InlineData("train train.tsv --epochs 0", 2, "epochs must be positive")]
     [InlineData("train train.tsv --activation tanh", 2, "tanh")]
     [InlineData("train train.tsv --keep last --patience 2", 2, "patience waits for a better epoch to keep")]
@@ -141,6 +142,7 @@ public sealed class WorkbenchTests : IDisposable
     {
         _shell.Write("train.tsv", Colours.Rows(100, 1));
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
+        _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
         _shell.Write("empty", "");
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
         Outcome outcome = _shell.Run(Workbench.Command(command));
@@ -158,6 +160,17 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("text.txt", [.. "one two three\n"u8, 0xff, (byte)'\n', .. "two three one\n"u8]);
         Outcome outcome = Run("data describe text.txt --format tokens --min-count 1 --skip-bad-rows");
         Assert.Contains("left out 1 bad rows, the first: text.txt:2:", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Rows_that_cannot_become_features_are_left_out_with_the_bad_ones()
+    {
+        _shell.Write("rows.txt", "6 3 2\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n0 1:x\n0 0:1\n1 2:2\n");
+        Outcome outcome = Run("train rows.txt --hold-out 0 --epochs 1 --out net.esnet --skip-bad-rows");
+        Assert.Contains("left out 1 bad rows, the first: rows.txt:5: value 'x' of feature 1 is not a number", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("left out 1 rows that cannot become features, the first: rows.txt:3: the input's values are too large", outcome.Error, StringComparison.Ordinal);
+        outcome = Run("eval net.esnet rows.txt --skip-bad-rows --json");
+        Assert.Equal(4, JsonDocument.Parse(outcome.Output).RootElement.GetProperty("rows").GetInt32());
     }
 
     [Fact]

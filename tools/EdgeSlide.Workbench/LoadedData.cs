@@ -1,6 +1,7 @@
 using EdgeSlide.Features;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Featurization;
+using EdgeSlide.Workbench.Console;
 
 namespace EdgeSlide.Workbench;
 
@@ -57,7 +58,7 @@ internal abstract record LoadedData
         LabelVocabulary? known = labelFile is not null ? LabelVocabulary.Read(labelFile)
             : labels is not null ? KnownLabels(labels)
             : null;
-        return [.. RowFormats.Read(paths, known, skipped, storage, cancel).Select(rows => new LoadedRows(rows))];
+        return [.. RowFormats.Read(paths, known, skipped, storage, cancel).Select(rows => new LoadedRows(rows, skipped is not null))];
     }
 
     /// <summary>Its beginning tells the format, and for the rows it is opened again: of a pipe, that part would be lost.</summary>
@@ -94,15 +95,28 @@ internal abstract record LoadedData
     }
 }
 
-internal sealed record LoadedRows(RawDataset Rows) : LoadedData
+/// <param name="Rows">As a file holds them.</param>
+/// <param name="SkipBad">Leave rows out that cannot become features, instead of stopping at the first.</param>
+internal sealed record LoadedRows(RawDataset Rows, bool SkipBad = false) : LoadedData
 {
+    /// <summary>Without those that were left out as they were featurized.</summary>
+    public RawDataset Rows { get; private set; } = Rows;
+
     public override IReadOnlyList<string> Labels => Rows.Labels.Names;
 
     public override bool HasLabelNames => Labels.Where((name, id) => name != id.ToString()).Any();
 
     public override Featurizer Fit(FeatureOptions options) => FeaturizerFit.Fit(Rows, options);
 
-    public override Dataset Featurize(Featurizer featurizer, CancellationToken cancel) => featurizer.Featurize(Rows, cancel);
+    public override Dataset Featurize(Featurizer featurizer, CancellationToken cancel) 
+    {
+        SkippedRows? skipped = SkipBad ? new SkippedRows() : null;
+        Dataset rows = featurizer.Featurize(Rows, skipped, out RawDataset kept, cancel);
+        Rows = kept;
+        if (skipped is { Count: > 0 })
+            Screen.Say($"left out {skipped.Count} rows that cannot become features, the first: {skipped.First!.Message}");
+        return rows;
+    }
 
     public override IRowSource Source(Featurizer featurizer, CancellationToken cancel) => Featurize(featurizer, cancel);
 
@@ -114,7 +128,7 @@ internal sealed record LoadedRows(RawDataset Rows) : LoadedData
             SparseDataset sparse => Both(sparse.Split(fraction, seed)),
             _ => Both(((DenseDataset)Rows).Split(fraction, seed)),
         };
-        return (new LoadedRows(train), new LoadedRows(validation));
+        return (new LoadedRows(train, SkipBad), new LoadedRows(validation, SkipBad));
     }
 
     public override string Describe(int row)

@@ -11,6 +11,31 @@ public sealed class FormatTests : IDisposable
 
     public void Dispose() => _files.Dispose();
 
+    /// <summary>Bad rows here and there, over several blocks of the reader, against counting line by line.</summary>
+    [Theory]
+    [InlineData(1, 0)]
+    [InlineData(2, 1)]
+    [InlineData(3, 60)]
+    [InlineData(4, 128)]
+    [InlineData(5, 250)]
+    public void Rows_know_their_lines(int seed, int share)
+    {
+        var random = new Random(seed);
+        var text = new StringBuilder("a,b\tsome text\n");
+        List<long> lines = [1];
+        for (int line = 2; line < 3000; line++)
+        {
+            bool bad = random.Next(256) < share;
+            text.Append(bad ? "no tab" : $"a\t{new string('x', random.Next(1, 20))}").Append('\n');
+            if (!bad)
+                lines.Add(line);
+        }
+        TextDataset rows = TextFormat.Read(_files.Write("rows.tsv", text.ToString()), skipped: new SkippedRows());
+        Assert.Equal(lines, Enumerable.Range(0, rows.RowCount).Select(rows.Origin!.Line));
+        int[] some = [.. Enumerable.Range(0, rows.RowCount).Where(_ => random.Next(2) == 0).OrderBy(_ => random.Next())];
+        Assert.Equal(some.Select(row => lines[row]), Enumerable.Range(0, some.Length).Select(rows.Select(some).Origin!.Line));
+    }
+
     [Fact]
     public void Xc_rows_read_as_written()
     {

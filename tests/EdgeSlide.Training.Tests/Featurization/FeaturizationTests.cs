@@ -3,6 +3,7 @@ using EdgeSlide.Features;
 using EdgeSlide.Model;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Featurization;
+using EdgeSlide.Training.Tests.Data;
 using EdgeSlide.Training.Tests.Export;
 
 namespace EdgeSlide.Training.Tests.Featurization;
@@ -59,6 +60,44 @@ public class FeaturizationTests
         Dataset data = featurizer.Featurize(rows);
         Assert.Equal((float)(Math.Log(5.0 / 5.0) + 1.0), data.RowValues(0)[0]);
         Assert.Equal((float)(Math.Log(5.0 / 3.0) + 1.0), data.RowValues(0)[1]);
+    }
+
+    /// <summary>Values that are finite, and whose squares are not, which only the featurizer's options decide.</summary>
+    private const string TooLarge = "5 4 3\n0 1:1\n1 2:1e38 3:3e38\nx 1:1\n2 3:1\n0 0:2e38 1:2e38\n";
+
+    [Fact]
+    public void A_row_that_cannot_become_features_is_named_by_its_line()
+    {
+        using var files = new TemporaryFiles();
+        string path = files.Write("rows.txt", TooLarge.Replace("x 1:1", "2 1:1", StringComparison.Ordinal));
+        SparseDataset rows = XcFormat.Read(path);
+        Featurizer featurizer = FeaturizerFit.Fit(rows, new FeatureOptions());
+        var failure = Assert.Throws<DataFormatException>(() => featurizer.Featurize(rows));
+        Assert.Equal($"{path}:3: the input's values are too large", failure.Message);
+        // Rows that were picked keep their lines.
+        failure = Assert.Throws<DataFormatException>(() => featurizer.Featurize(rows.Select([3, 4, 1])));
+        Assert.Equal(6, failure.Line);
+        Assert.Equal(5, FeaturizerFit.Fit(rows, new FeatureOptions { Transform = ValueTransform.Log1P }).Featurize(rows).RowCount);
+    }
+
+    [Fact]
+    public void Rows_that_cannot_become_features_are_left_out_if_bad_rows_are()
+    {
+        using var files = new TemporaryFiles();
+        string path = files.Write("rows.txt", TooLarge);
+        var skipped = new SkippedRows();
+        SparseDataset rows = XcFormat.Read(path, skipped: skipped);
+        Assert.Equal((1, 4L), (skipped.Count, skipped.First!.Line));
+        var refused = new SkippedRows();
+        Dataset data = FeaturizerFit.Fit(rows, new FeatureOptions()).Featurize(rows, refused, out RawDataset kept);
+        Assert.Equal((2, 3L), (refused.Count, refused.First!.Line));
+        Assert.Equal((2, 2), (data.RowCount, kept.RowCount));
+        for (int row = 0; row < 2; row++)
+            Assert.Equal(kept.RowLabels(row), data.RowLabels(row));
+        Assert.Equal([0, 2], data.LabelIds.ToArray());
+        Assert.Equal([1, 3], data.FeatureIds.ToArray());
+        Assert.Equal([$"{path}:2", $"{path}:5"], Enumerable.Range(0, 2).Select(row => data.RowPlace(row)));
+        Assert.Equal(3, Assert.Throws<DataFormatException>(() => FeaturizerFit.Fit(rows, new FeatureOptions()).Featurize(rows.Select([1, 3]), refused, out _)).Line);
     }
 
     [Fact]

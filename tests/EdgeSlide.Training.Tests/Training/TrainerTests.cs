@@ -1,6 +1,8 @@
+using System.Text;
 using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Evaluation;
 using EdgeSlide.Training.Networks;
+using EdgeSlide.Training.Tests.Data;
 using EdgeSlide.Training.Training;
 
 namespace EdgeSlide.Training.Tests.Training;
@@ -165,6 +167,20 @@ public sealed class TrainerTests : IDisposable
         Assert.Contains("epoch 1, batch", failure.Message, StringComparison.Ordinal);
         int row = data.FeatureOffsets.ToArray().AsSpan().BinarySearch(11L);
         Assert.Contains($"training row {(row < 0 ? ~row : row)} has the value NaN", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_loss_that_is_not_a_number_names_the_line_of_a_row_from_a_file()
+    {
+        var text = new StringBuilder("64 4 3\n");
+        for (int row = 0; row < 64; row++)
+            text.Append(row % 3).Append(" 1:1\n");
+        using var files = new TemporaryFiles();
+        string path = files.Write("rows.txt", text.ToString());
+        Dataset data = XcFormat.Read(path).ToDataset();
+        Generated.Values(data)[40] = float.NaN;
+        TrainingDivergedException failure = Assert.Throws<TrainingDivergedException>(() => new Trainer(Generated.Small, data).Run());
+        Assert.Contains($"training row {path}:42 has the value NaN", failure.Message, StringComparison.Ordinal);
     }
 
     [Fact]

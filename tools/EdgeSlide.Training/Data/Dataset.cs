@@ -27,6 +27,9 @@ public sealed class Dataset : IRowSource
 
     public required Items<int> LabelIds { get; init; }
 
+    /// <summary>Where the rows stand in their file; null if they come from none.</summary>
+    internal RowOrigin? Origin { get; init; }
+
     public int RowCount => checked((int)(FeatureOffsets.Length - 1));
 
     public ReadOnlySpan<int> RowFeatures(int row) => FeatureIds.List(FeatureOffsets, row);
@@ -65,6 +68,8 @@ public sealed class Dataset : IRowSource
     }
 
     public RowCursor CreateCursor() => new Cursor(this);
+
+    public string? RowPlace(int row) => Origin?.Describe(row);
 
     public bool IsInMemory => Storage == RowStorage.Memory;
 

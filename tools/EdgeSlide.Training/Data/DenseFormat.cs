@@ -20,7 +20,7 @@ internal static class DenseFormat
     {
         storage ??= RowStorage.Memory;
         var join = new LabelJoin(labels);
-        var files = new List<(ListWriter<int> Labels, ItemsWriter<float> Values)>();
+        var files = new List<(ListWriter<int> Labels, ItemsWriter<float> Values, RowOrigin Origin)>();
         int width = valueCount ?? 0;
         foreach (string path in paths)
         {
@@ -32,13 +32,13 @@ internal static class DenseFormat
             }
             ListWriter<int> lists = new(storage);
             ItemsWriter<float> values = storage.Create<float>();
-            RowReader.Read(source, () => new Block(labels, width), skipped, block =>
+            RowOrigin origin = RowReader.Read(source, () => new Block(labels, width), skipped, block =>
             {
                 join.Append(block.Labels, lists);
                 values.Append(CollectionsMarshal.AsSpan(block.Values));
             });
             if (lists.Count == 0) throw source.Problem(0, "no rows");
-            files.Add((lists, values));
+            files.Add((lists, values, origin));
         }
 
         (labels, (Items<long> Offsets, Items<int> Ids)[] labelLists) = join.Finish(files.Select(file => file.Labels));
@@ -47,6 +47,7 @@ internal static class DenseFormat
             Labels = labels,
             LabelOffsets = labelLists[i].Offsets,
             LabelIds = labelLists[i].Ids,
+            FileOrigin = file.Origin,
             ValueCount = width,
             Values = file.Values.ToItems(),
         })];

@@ -13,6 +13,12 @@ internal abstract class RawDataset
     /// <summary>Labels left out because the vocabulary that the file was read with does not have them.</summary>
     public long UnknownLabelCount { get; init; }
 
+    /// <summary>Where the places stand in the file that was read; null if they come from none.</summary>
+    public RowOrigin? FileOrigin { get; init; }
+
+    /// <summary>The same for the rows.</summary>
+    public RowOrigin? Origin => Places is null ? FileOrigin : FileOrigin?.At(Places);
+
     /// <summary>Where each row is among those that were read; null if every row is at its own place.</summary>
     protected int[]? Places { get; init; }
 
@@ -89,6 +95,7 @@ internal sealed class SparseDataset : RawDataset
         {
             FeatureCount = FeatureCount,
             LabelCount = Labels.Count,
+            Origin = Origin,
             FeatureOffsets = offsets,
             FeatureIds = ids,
             FeatureValues = Places is null ? FeatureValues : Copy<float>(RowValues).Items,
@@ -112,6 +119,7 @@ internal sealed class SparseDataset : RawDataset
         Labels = Labels,
         LabelOffsets = LabelOffsets,
         LabelIds = LabelIds,
+        FileOrigin = FileOrigin,
         Places = PlacesOf(rows),
         FeatureCount = FeatureCount,
         FeatureOffsets = FeatureOffsets,
@@ -138,6 +146,7 @@ internal sealed class TextDataset : RawDataset
         Labels = Labels,
         LabelOffsets = LabelOffsets,
         LabelIds = LabelIds,
+        FileOrigin = FileOrigin,
         Places = PlacesOf(rows),
         TextOffsets = TextOffsets,
         Text = Text,
@@ -179,6 +188,7 @@ internal sealed class DenseDataset : RawDataset
             LabelOffsets = labelOffsets,
             LabelIds = labelIds,
             UnknownLabelCount = UnknownLabelCount,
+            FileOrigin = Origin,
             FeatureCount = ValueCount,
             FeatureOffsets = offsets.ToItems(),
             FeatureIds = ids.ToItems(),
@@ -198,6 +208,7 @@ internal sealed class DenseDataset : RawDataset
         Labels = Labels,
         LabelOffsets = LabelOffsets,
         LabelIds = LabelIds,
+        FileOrigin = FileOrigin,
         Places = PlacesOf(rows),
         ValueCount = ValueCount,
         Values = Values,

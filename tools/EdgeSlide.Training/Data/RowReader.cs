@@ -19,18 +19,23 @@ internal static class RowReader
 {
     /// <summary>Reads all remaining lines of the source, one row each.</summary>
     /// <param name="take">Gets the blocks one by one, in the order of the file; what it does not keep is forgotten.</param>
+    /// <returns>Where the rows stand in the file.</returns>
     /// <exception cref="DataFormatException">The first bad row in the order of the file, unless <paramref name="skipped"/> takes it.</exception>
-    public static void Read<TBlock>(LineSource source, Func<TBlock> create, SkippedRows? skipped, Action<TBlock> take) where TBlock : RowBlock
+    public static RowOrigin Read<TBlock>(LineSource source, Func<TBlock> create, SkippedRows? skipped, Action<TBlock> take) where TBlock : RowBlock
     {
+        long firstLine = source.LinesRead + 1;
+        List<long> without = [];
         InOrder.Run(Jobs(), parsed =>
         {
             if (parsed.FirstProblem is not null)
             {
                 if (skipped is null) throw parsed.FirstProblem;
-                skipped.Add(parsed.FirstProblem, parsed.BadRows);
+                skipped.Add(parsed.FirstProblem, parsed.BadLines.Count);
+                without.AddRange(parsed.BadLines);
             }
             take(parsed.Block);
         });
+        return new RowOrigin(source.Path, firstLine, without);
 
         IEnumerable<Func<Parsed<TBlock>>> Jobs()
         {
@@ -45,7 +50,8 @@ internal static class RowReader
     private static Parsed<TBlock> Parse<TBlock>(LineSource source, LineBlock lines, TBlock block, bool skipBad) where TBlock : RowBlock
     {
         DataFormatException? first = null;
-        long bad = 0, number = lines.FirstLine;
+        List<long> bad = [];
+        long number = lines.FirstLine;
         ReadOnlyMemory<byte> bytes = lines.Bytes;
         // One pass over the whole block; only a block that fails is searched for the line.
         bool valid = Utf8.IsValid(bytes.Span);
@@ -54,13 +60,13 @@ internal static class RowReader
             string? problem = valid || Utf8.IsValid(line.Span) ? block.Add(line.Span) : "not valid UTF-8";
             if (problem is null) continue;
             first ??= source.Problem(number, problem);
-            bad++;
+            bad.Add(number);
             if (!skipBad) break;
         }
         return new Parsed<TBlock>(block, first, bad);
     }
 
-    private sealed record Parsed<TBlock>(TBlock Block, DataFormatException? FirstProblem, long BadRows);
+    private sealed record Parsed<TBlock>(TBlock Block, DataFormatException? FirstProblem, List<long> BadLines);
 }
 
 /// <summary>Parsing and quoting of the pieces of a row.</summary>

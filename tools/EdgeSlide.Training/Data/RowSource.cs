@@ -20,6 +20,9 @@ public interface IRowSource
     /// <summary>The labels of a row, all different; safe for concurrent use.</summary>
     ReadOnlySpan<int> RowLabels(int row);
 
+    /// <summary>Where the row stands in a file, as FILE:LINE; null if that is not known.</summary>
+    string? RowPlace(int row) => null;
+
     /// <summary>Asks the system to fetch those of the rows from the disk that are there, and does not wait for them; see <see cref="ReadAhead"/>.</summary>
     void WillNeed(ReadOnlySpan<int> rows)
     {

@@ -22,21 +22,21 @@ internal static class TextFormat
     {
         storage ??= RowStorage.Memory;
         var join = new LabelJoin(labels);
-        var files = new List<(ListWriter<int> Labels, ListWriter<byte> Texts, long Unknown)>();
+        var files = new List<(ListWriter<int> Labels, ListWriter<byte> Texts, long Unknown, RowOrigin Origin)>();
         foreach (string path in paths)
         {
             using var source = new LineSource(path, cancel);
             ListWriter<int> lists = new(storage);
             ListWriter<byte> texts = new(storage);
             long unknown = 0;
-            RowReader.Read(source, () => new Block(labels, dropUnknownLabels), skipped, block =>
+            RowOrigin origin = RowReader.Read(source, () => new Block(labels, dropUnknownLabels), skipped, block =>
             {
                 join.Append(block.Labels, lists);
                 texts.Append(block.Texts.Items, block.Texts.Ends);
                 unknown += block.Labels.UnknownCount;
             });
             if (texts.Count == 0) throw source.Problem(0, "no rows");
-            files.Add((lists, texts, unknown));
+            files.Add((lists, texts, unknown, origin));
         }
 
         (labels, (Items<long> Offsets, Items<int> Ids)[] labelLists) = join.Finish(files.Select(file => file.Labels));
@@ -49,6 +49,7 @@ internal static class TextFormat
                 LabelOffsets = labelLists[i].Offsets,
                 LabelIds = labelLists[i].Ids,
                 UnknownLabelCount = file.Unknown,
+                FileOrigin = file.Origin,
                 TextOffsets = offsets,
                 Text = bytes,
             };

@@ -23,7 +23,7 @@ internal static class XcFormat
         storage ??= RowStorage.Memory;
         ListWriter<int> labelLists = new(storage), featureLists = new(storage);
         ItemsWriter<float> values = storage.Create<float>();
-        RowReader.Read(source, () => new Block(features, labelCount), skipped, block =>
+        RowOrigin origin = RowReader.Read(source, () => new Block(features, labelCount), skipped, block =>
         {
             labelLists.Append(block.Labels.Items, block.Labels.Ends);
             featureLists.Append(block.Features.Items, block.Features.Ends);
@@ -40,6 +40,7 @@ internal static class XcFormat
             Labels = labels ?? LabelVocabulary.Numbered(labelCount),
             LabelOffsets = labelOffsets,
             LabelIds = labelIds,
+            FileOrigin = origin,
             FeatureCount = features,
             FeatureOffsets = offsets,
             FeatureIds = ids,

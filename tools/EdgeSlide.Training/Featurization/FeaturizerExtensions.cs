@@ -8,7 +8,13 @@ namespace EdgeSlide.Training.Featurization;
 /// <summary>Runs the device's featurizer over whole data sets, on all cores.</summary>
 internal static class FeaturizerExtensions
 {
-    public static Dataset Featurize(this Featurizer featurizer, RawDataset raw, CancellationToken cancel = default)
+    /// <exception cref="DataFormatException">A row that the featurizer refuses.</exception>
+    public static Dataset Featurize(this Featurizer featurizer, RawDataset raw, CancellationToken cancel = default) => featurizer.Featurize(raw, null, out _, cancel);
+
+    /// <param name="skipped">Takes rows that the featurizer refuses, which are left out; without it the first one is fatal.</param>
+    /// <param name="kept">The rows that are left.</param>
+    /// <exception cref="DataFormatException">A row that the featurizer refuses.</exception>
+    public static Dataset Featurize(this Featurizer featurizer, RawDataset raw, SkippedRows? skipped, out RawDataset kept, CancellationToken cancel = default)
     {
         Action<int, FeatureVector> read = raw switch
         {
@@ -17,8 +23,19 @@ internal static class FeaturizerExtensions
             DenseDataset dense => (row, features) => featurizer.FromDense(dense.RowValues(row), features),
             _ => throw new ArgumentException("unknown kind of rows", nameof(raw)),
         };
-        (Items<long> labelOffsets, Items<int> labelIds) = raw.LabelLists();
-        (Items<long> offsets, Items<int> ids, Items<float> values) = Run(raw.RowCount, read, raw.Storage, cancel);
+        var refused = new List<int>();
+        (Items<long> offsets, Items<int> ids, Items<float> values) = Run(raw.RowCount, read, raw.Storage, (row, problem) =>
+        {
+            DataFormatException where = raw.Origin?.Problem(row, problem.Message, problem) ?? new DataFormatException($"row {row + 1}", 0, problem.Message, problem);
+            if (skipped is null)
+                throw where;
+            skipped.Add(where);
+            refused.Add(row);
+        }, cancel);
+        if (refused.Count == raw.RowCount && refused.Count > 0)
+            throw skipped!.First!;
+        kept = refused.Count == 0 ? raw : raw.Select([.. Enumerable.Range(0, raw.RowCount).Except(refused)]);
+        (Items<long> labelOffsets, Items<int> labelIds) = kept.LabelLists();
         return new Dataset
         {
             FeatureCount = featurizer.FeatureCount,
@@ -28,6 +45,7 @@ internal static class FeaturizerExtensions
             FeatureValues = values,
             LabelOffsets = labelOffsets,
             LabelIds = labelIds,
+            Origin = kept.Origin,
         };
     }
 
@@ -48,7 +66,7 @@ internal static class FeaturizerExtensions
         for (int i = 1; i < text.Length; i++)
             starts[i] = text[i - 1] == endOfLine ? i - 1 : starts[i - 1];
         (Items<long> offsets, Items<int> ids, Items<float> values) = Run(tokens.Length, (row, features) =>
-            featurizer.FromContext(text.AsSpan(starts[row + 1]..), row + 1 - starts[row + 1], features), storage ?? RowStorage.Memory, cancel);
+            featurizer.FromContext(text.AsSpan(starts[row + 1]..), row + 1 - starts[row + 1], features), storage ?? RowStorage.Memory, (_, problem) => throw problem, cancel);
         var labelOffsets = new long[tokens.Length + 1];
         for (int i = 0; i <= tokens.Length; i++)
             labelOffsets[i] = i;
@@ -64,7 +82,9 @@ internal static class FeaturizerExtensions
         };
     }
 
-    private static (Items<long> Offsets, Items<int> Ids, Items<float> Values) Run(int rows, Action<int, FeatureVector> read, RowStorage storage, CancellationToken cancel)
+    /// <param name="refuse">Gets the rows that cannot be read, in their order; they are left out.</param>
+    private static (Items<long> Offsets, Items<int> Ids, Items<float> Values) Run(
+        int rows, Action<int, FeatureVector> read, RowStorage storage, Action<int, InputException> refuse, CancellationToken cancel)
     {
         const int Chunk = 1024;
         var lists = new ListWriter<int>(storage);
@@ -74,6 +94,8 @@ internal static class FeaturizerExtensions
         {
             InOrder.Run(Enumerable.Range(0, (int)(((long)rows + Chunk - 1) / Chunk)).Select(chunk => new Func<Part>(() => Read(chunk * Chunk, Math.Min(Chunk, rows - chunk * Chunk)))), part =>
             {
+                foreach ((int row, InputException problem) in part.Refused)
+                    refuse(row, problem);
                 lists.Append(part.Ids.Items, part.Ids.Ends);
                 allValues.Append(CollectionsMarshal.AsSpan(part.Values));
             });
@@ -91,20 +113,24 @@ internal static class FeaturizerExtensions
             cancel.ThrowIfCancellationRequested();
             if (!idle.TryTake(out FeatureVector? features))
                 features = new FeatureVector();
-            var part = new Part(new ListBuilder<int>(), []);
+            var part = new Part(new ListBuilder<int>(), [], []);
             try
             {
                 for (int row = first; row < first + count; row++)
                 {
-                    read(row, features);
+                    try
+                    {
+                        read(row, features);
+                    }
+                    catch (InputException problem)
+                    {
+                        part.Refused.Add((row, problem));
+                        continue;
+                    }
                     part.Ids.Add(features.IdSpan);
                     part.Ids.Close();
                     part.Values.AddRange(features.ValueSpan);
                 }
-            }
-            catch (InputException e)
-            {
-                throw new InvalidDataException($"row {first + part.Ids.Count + 1}: {e.Message}", e);
             }
             finally
             {
@@ -115,5 +141,5 @@ internal static class FeaturizerExtensions
     }
 
     /// <summary>Some neighbouring rows.</summary>
-    private sealed record Part(ListBuilder<int> Ids, List<float> Values);
+    private sealed record Part(ListBuilder<int> Ids, List<float> Values, List<(int Row, InputException Problem)> Refused);
 }

@@ -169,7 +169,7 @@ internal sealed unsafe class AdamMatrix : IDisposable
     internal void MoveTo(Span<float> weights)
     {
         // Many pages at a time, huge ones too.
-        int rows = Math.Max(1, (32 << 20) / (Stride * sizeof(float)));
+        int rows = Math.Max(1, (8 << 20) / (Stride * sizeof(float)));
         for (int first = 0; first < Rows; first += rows)
         {
             int end = Math.Min(Rows, first + rows);

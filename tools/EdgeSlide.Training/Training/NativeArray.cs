@@ -5,7 +5,8 @@ namespace EdgeSlide.Training.Training;
 
 /// <summary>
 /// Zeroed, aligned, unmanaged memory. Rows of weights start on cache lines, and large arrays on huge-page boundaries,
-/// which is what random access to millions of embedding rows needs; managed arrays guarantee neither.
+/// which is what random access to millions of embedding rows needs; managed arrays guarantee neither. Of a large array only
+/// what is used takes memory.
 /// </summary>
 internal sealed unsafe class NativeArray<T> : IDisposable
     where T : unmanaged
@@ -13,6 +14,7 @@ internal sealed unsafe class NativeArray<T> : IDisposable
     private const nuint CacheLine = 64;
     private const nuint HugePage = 2 << 20;
 
+    private readonly void* _memory;
     private T* _items;
 
     internal NativeArray(long length)
@@ -20,8 +22,10 @@ internal sealed unsafe class NativeArray<T> : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         Length = length;
         nuint bytes = checked((nuint)Math.Max(length, 1) * (nuint)sizeof(T));
-        _items = (T*)NativeMemory.AlignedAlloc(bytes, bytes >= 2 * HugePage ? HugePage : CacheLine);
-        NativeMemory.Clear(_items, bytes);
+        nuint alignment = bytes >= 2 * HugePage ? HugePage : CacheLine;
+        // Not allocated and then cleared: pages that the system hands out are 0 already, and count from their first use on.
+        _memory = NativeMemory.AllocZeroed(checked(bytes + alignment));
+        _items = (T*)(((nuint)_memory + alignment - 1) & ~(alignment - 1));
         GC.AddMemoryPressure((long)bytes);
     }
 
@@ -58,7 +62,7 @@ internal sealed unsafe class NativeArray<T> : IDisposable
     {
         if (_items == null)
             return;
-        NativeMemory.AlignedFree(_items);
+        NativeMemory.Free(_memory);
         _items = null;
         GC.RemoveMemoryPressure(Math.Max(Length, 1) * sizeof(T));
     }

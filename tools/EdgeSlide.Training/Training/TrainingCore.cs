@@ -315,7 +315,7 @@ internal sealed unsafe class TrainingCore : IDisposable
     /// <summary>Whether all weights of matrices are numbers.</summary>
     internal bool IsFinite => _input.Embedding.IsFinite && _dense.All(layer => layer.Matrix.IsFinite);
 
-    /// <summary>The row of the last batch that most likely made its loss what it is, and why; numbers count training rows from 1.</summary>
+    /// <summary>The row of the last batch that most likely made its loss what it is, and why.</summary>
     internal string DescribeWorstRow()
     {
         int worst = 0;
@@ -324,14 +324,16 @@ internal sealed unsafe class TrainingCore : IDisposable
             foreach (float value in _batch.Values(row))
             {
                 if (!float.IsFinite(value))
-                    return $"training row {_batch.Row(row) + 1} has the value {value}";
+                    return $"{Name(row)} has the value {value}";
             }
             if (!double.IsFinite(_output.Losses[worst]))
                 continue;
             if (!double.IsFinite(_output.Losses[row]) || _output.Losses[row] > _output.Losses[worst])
                 worst = row;
         }
-        return $"training row {_batch.Row(worst) + 1} has the largest loss, {_output.Losses[worst]:G4}";
+        return $"{Name(worst)} has the largest loss, {_output.Losses[worst]:G4}";
+
+        string Name(int row) => $"training row {_data.RowPlace(_batch.Row(row)) ?? $"{_batch.Row(row) + 1}"}";
     }
 
     internal void CopyFrom(Network network)

@@ -67,9 +67,9 @@ internal static class DemoCommand
         string test = Path.Combine(folder, "test.tsv");
         TextFormat.Write(test, corpus.Test);
 
-        TrainedModel? network = TrainCommand.TrainModel(new LoadedRows(corpus.Train), new LoadedRows(corpus.Validation),
+        TrainedModel? network = TrainCommand.TrainModel(TrainingRows.Of(new LoadedRows(corpus.Train), new LoadedRows(corpus.Validation), new FeatureOptions(), cancel),
             // What was tried with moments that age and negatives by frequency ends lower on the validation rows: docs/training.md.
-            new FeatureOptions(), new TrainerOptions { Epochs = epochs, LearningRate = 5e-3f, FeatureDropout = 0.2f, AgeMoments = false, NegativePower = 0 }, "demo corpus", "demo", cancel);
+            new TrainerOptions { Epochs = epochs, LearningRate = 5e-3f, FeatureDropout = 0.2f, AgeMoments = false, NegativePower = 0 }, "demo corpus", "demo", cancel);
         if (network is null)
             return ExitCodes.Interrupted;
         network.Save(Path.Combine(folder, "demo.esnet"));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using EdgeSlide.Features;
 using EdgeSlide.IO;
 using EdgeSlide.Model;
@@ -103,19 +104,27 @@ internal static class TrainCommand
         WholeFile.Try(output);
         if (options.CheckpointPath is { } checkpoint)
             WholeFile.Try(checkpoint);
-        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], null, cancel);
-        LoadedData train = files[0];
-        LoadedData? validation = validationPath is null ? null : files[1];
-        if (validation is null && holdOut > 0)
-            (train, validation) = train.HoldOut(holdOut);
+        TrainingRows rows = ReadRows(parsed, trainPath, validationPath, holdOut, features, cancel);
         string checksum = DataOptions.Checksum(trainPath);
-        TrainedModel? model = TrainModel(train, validation, features, options, Path.GetFileName(trainPath), Provenance.Settings(parsed), cancel, memoryLimit);
+        TrainedModel? model = TrainModel(rows, options, Path.GetFileName(trainPath), Provenance.Settings(parsed), cancel, memoryLimit);
         if (model is null)
             return ExitCodes.Interrupted;
         model = model with { Record = model.Record with { DataSha256 = checksum, HeldOut = validationPath is null ? holdOut : 0 } };
         model.Save(output);
         Screen.Say($"wrote {output} ({new FileInfo(output).Length:N0} bytes)");
         return ExitCodes.Ok;
+    }
+
+    /// <summary>Reads and featurizes. A call of its own, so that nothing holds what was read when it returns.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static TrainingRows ReadRows(ParseResult parsed, string trainPath, string? validationPath, double holdOut, FeatureOptions features, CancellationToken cancel)
+    {
+        IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], null, cancel);
+        LoadedData train = files[0];
+        LoadedData? validation = validationPath is null ? null : files[1];
+        if (validation is null && holdOut > 0)
+            (train, validation) = train.HoldOut(holdOut);
+        return TrainingRows.Of(train, validation, features, cancel);
     }
 
     /// <summary>Refuses options that would have no effect.</summary>
@@ -132,22 +141,20 @@ internal static class TrainCommand
             throw new CommandException(ExitCodes.Usage, "--evaluate-every needs --log");
     }
 
-    /// <summary>Fits the featurizer and trains; null if interrupted.</summary>
-    public static TrainedModel? TrainModel(LoadedData train, LoadedData? validation, FeatureOptions features, TrainerOptions options, string dataName, string commandLine, CancellationToken cancel, long? memoryLimit = null)
+    /// <summary>Trains; null if interrupted.</summary>
+    public static TrainedModel? TrainModel(TrainingRows data, TrainerOptions options, string dataName, string commandLine, CancellationToken cancel, long? memoryLimit = null)
     {
-        Featurizer featurizer = train.Fit(features);
+        (Featurizer featurizer, IRowSource rows, IRowSource? held) = (data.Featurizer, data.Rows, data.Held);
         // Every row of a dense set has every feature: only the hidden vector tells its rows apart.
         if (featurizer.Kind == FeaturizerKind.Dense)
             options = options with { TableKeys = TableKeys.HiddenVector };
-        IRowSource rows = train.Source(featurizer, cancel);
-        IRowSource? held = validation?.Source(featurizer, cancel);
         if (held is not null && !AnyLabel(held))
         {
             Screen.Say($"none of the {held.RowCount:N0} held-out rows has a label, so the last epoch is kept");
             held = null;
         }
-        Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset data ? $" ({data.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
-        long pairs = rows is Dataset { FeatureIds.Length: var known } ? known : (long)rows.RowCount * featurizer.ContextLength;
+        Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset known ? $" ({known.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
+        long pairs = rows is Dataset { FeatureIds.Length: var inMemory } ? inMemory : (long)rows.RowCount * featurizer.ContextLength;
         long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount, pairs);
         MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
@@ -160,7 +167,7 @@ internal static class TrainCommand
             return null;
         }
         Screen.Say($"trained {result.Elapsed.TotalSeconds:F1} s, kept epoch {result.BestEpoch}, evaluated {result.ActiveFraction:P2} of the output neurons a batch");
-        return new TrainedModel(result.Network, featurizer, train.Labels, train.HasLabelNames, new TrainingRecord
+        return new TrainedModel(result.Network, featurizer, data.Labels, data.HasLabelNames, new TrainingRecord
         {
             Tool = Provenance.Tool,
             Data = dataName,
