@@ -87,7 +87,7 @@ public sealed unsafe class EdgeSlideModel : IDisposable
         return _labels.Name(label);
     }
 
-    /// <summary>A predictor for one thread. It costs a few tens of kilobytes, whatever the number of labels.</summary>
+    /// <summary>A predictor for one thread. It costs some 150 KB with hashing, whatever the number of labels.</summary>
     /// <exception cref="NotSupportedException">EDGESLIDE_KERNEL names a kernel that does not exist or run here.</exception>
     public Predictor CreatePredictor() => CreatePredictor(KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable)));
 

@@ -7,7 +7,7 @@ using EdgeSlide.Model;
 
 namespace EdgeSlide;
 
-/// <summary>A session's working memory and the forward pass over it, independent of the kernel.</summary>
+/// <summary>A predictor's working memory and the forward pass over it, independent of the kernel.</summary>
 internal abstract unsafe class Engine : IDisposable
 {
     public abstract string KernelName { get; }

@@ -5,7 +5,7 @@ using EdgeSlide.Model;
 
 namespace EdgeSlide;
 
-/// <summary>The layers of a model, checked and ready; shared by all sessions.</summary>
+/// <summary>The layers of a model, checked and ready; shared by all predictors.</summary>
 internal sealed record NetworkLayout(SparseInputLayer? SparseInput, NeuronLayer[] Layers, int FeatureCount, OutputCalibration? Calibration, LabelMap? LabelMap)
 {
     public NeuronLayer Output => Layers[^1];

@@ -3,8 +3,8 @@ namespace EdgeSlide;
 /// <summary>One answer.</summary>
 /// <param name="Label">The label's id; <see cref="EdgeSlideModel.LabelName"/> gives its name.</param>
 /// <param name="Logit">The output neuron's value before the output activation.</param>
-/// <param name="Score">What the answers are ranked by: the logit, plus the model's share of the neuron's votes where
-/// neurons were selected by hashing.</param>
+/// <param name="Score">What the answers are ranked by: the logit, plus the model's vote blend times log2 of the neuron's
+/// votes where neurons were selected by hashing.</param>
 /// <param name="Probability">The chance that the answer is right, if the model is calibrated; else the softmax over the
 /// neurons that were evaluated, or the neuron's sigmoid. NaN where it was not asked for.</param>
 public readonly record struct Prediction(int Label, float Logit, float Score, float Probability);

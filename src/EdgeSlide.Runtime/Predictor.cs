@@ -25,7 +25,7 @@ public sealed class Predictor : IDisposable
     /// <summary>How the output layer is evaluated from the next query on.</summary>
     public PredictionMode Mode { get; set; } = PredictionMode.Auto;
 
-    /// <summary>False saves the softmax; <see cref="Prediction.Probability"/> is then NaN.</summary>
+    /// <summary>False saves the softmax and, in a calibrated model after hashing, the neurons sampled for it; <see cref="Prediction.Probability"/> is then NaN.</summary>
     public bool Probabilities { get; set; } = true;
 
     /// <summary>What the last query cost.</summary>
@@ -80,7 +80,10 @@ public sealed class Predictor : IDisposable
         return Run(top);
     }
 
-    /// <summary>Answers a dense vector of <see cref="EdgeSlideModel.FeatureCount"/> finite values.</summary>
+    /// <summary>Answers a dense vector.</summary>
+    /// <param name="values">[<see cref="EdgeSlideModel.FeatureCount"/>] finite values.</param>
+    /// <param name="top">Receives the best answers, best first; must not be empty.</param>
+    /// <returns>How many answers were written: 0 if no value differs from zero.</returns>
     /// <exception cref="InputException">The model takes text, or the vector is not valid.</exception>
     public int PredictDense(ReadOnlySpan<float> values, Span<Prediction> top)
     {

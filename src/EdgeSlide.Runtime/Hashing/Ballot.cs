@@ -9,7 +9,7 @@ using EdgeSlide.Model;
 namespace EdgeSlide.Hashing;
 
 /// <summary>
-/// One session's votes on one layer. The opened buckets are first decoded into one list, several entries at a time and without
+/// One predictor's votes on one layer. The opened buckets are first decoded into one list, several entries at a time and without
 /// a branch per bucket; then the list is added up, neuron by neuron, through a hash table with open addressing that holds neurons
 /// and sums themselves, so that an entry costs a dozen instructions. The table is as large as the query needs, so that it stays in
 /// the nearest cache however wide the layer is. All memory is native and kept, so a warm ballot allocates nothing.
@@ -75,9 +75,6 @@ internal sealed unsafe class Ballot : IDisposable
 
     /// <summary>Bytes of hash parameters read for this query, where they are more than a few cache lines.</summary>
     public long HashBytes { get; private set; }
-
-    /// <summary>Bytes of working memory, as far as queries have needed it until now.</summary>
-    public long MemoryBytes => (1L << _slotBits) * sizeof(Slot) + _capacity * 16L + (long)_openedCapacity * sizeof(Opened);
 
     /// <summary>Begins a query. Votes are left over only if the last one ended in an exception.</summary>
     public void Begin()

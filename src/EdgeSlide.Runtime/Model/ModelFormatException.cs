@@ -47,7 +47,7 @@ public enum ModelError
     BadFeaturizer,
     /// <summary>The vocabulary's hash table is inconsistent.</summary>
     BadVocabulary,
-    /// <summary>Label offsets do not ascend, or a label is not UTF-8.</summary>
+    /// <summary>Label offsets do not ascend, a label is not plain UTF-8, or the map of labels is no permutation.</summary>
     BadLabels,
     /// <summary>The provenance is not a JSON object.</summary>
     BadProvenance,

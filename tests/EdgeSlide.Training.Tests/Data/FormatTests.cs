@@ -272,8 +272,7 @@ public sealed class FormatTests : IDisposable
 
         TokenFormat.Write(_files.Path("out"), stream);
         Assert.Equal("a b <unk>\n\n\nb\n", File.ReadAllText(_files.Path("out")));
-        TokenFormat.WriteVocabulary(_files.Path("v2.gz"), vocabulary);
-        Assert.Equal(4, TokenFormat.ReadVocabulary(_files.Path("v2.gz")).Count);
+        Assert.Equal(4, TokenFormat.ReadVocabulary(_files.Write("v2.gz", TemporaryFiles.Gzip([.. vocabulary.ToLabels().Names.SelectMany(word => Encoding.UTF8.GetBytes(word + "\n"))]))).Count);
     }
 
     [Fact]

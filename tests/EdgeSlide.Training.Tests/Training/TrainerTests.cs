@@ -253,6 +253,19 @@ public sealed class TrainerTests : IDisposable
         Assert.InRange(least, 1_000_000L * 24 * 4, 1_000_000L * ((32 * 4) + 12));
     }
 
+    [Fact]
+    public void The_memory_estimate_counts_the_logits_of_active_sets()
+    {
+        TrainerOptions options = Generated.Small with { BatchSize = 100, RandomNegatives = 500 };
+        long three = Trainer.EstimateMemory(options, 1_000, 100_000, rows: 1_000, labelPairs: 3_000), four = Trainer.EstimateMemory(options, 1_000, 100_000, rows: 1_000, labelPairs: 4_000);
+        // A hundred labels more: their logits in a hundred rows, and their packed weights.
+        Assert.InRange(four - three, 100 * 100 * 4, 112 * (100 + 48) * 4);
+        long all = Trainer.EstimateMemory(options with { Mode = OutputMode.Full }, 1_000, 100_000, rows: 1_000, labelPairs: 3_000);
+        Assert.InRange(all - three, 99_000L * 100 * 4, 100_100L * (100 + 48) * 4);
+        Assert.Equal(all, Trainer.EstimateMemory(options, 1_000, 100_000));
+    }
+
+
     private static void AssertEqual(Network expected, Network actual)
     {
         for (int layer = 0; layer < expected.Layers.Count; layer++)

@@ -132,12 +132,6 @@ internal static class TokenFormat
         if (!startOfLine) throw new DataFormatException(path, 0, "tokens cannot be written: the last line has no <eos>");
     });
 
-    /// <summary>Writes a vocabulary, one word per line; gzip if the name ends in .gz.</summary>
-    public static void WriteVocabulary(string path, TokenVocabulary vocabulary) => OutputFile.Write(path, output =>
-    {
-        for (int id = 0; id < vocabulary.Count; id++) output.Append(vocabulary.Words[id]).Append((byte)'\n');
-    });
-
     /// <summary>Only ASCII: in other scripts' spaces, as in "10 000" with a no-break space, a word may continue.</summary>
     private static ReadOnlySpan<byte> WhiteSpace => " \t\r\v\f"u8;
 

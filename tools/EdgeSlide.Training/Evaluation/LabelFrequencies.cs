@@ -22,6 +22,9 @@ public sealed class LabelFrequencies
 
     public ReadOnlySpan<int> Counts => _counts;
 
+    /// <summary>Labels of all rows together.</summary>
+    public long Total => _counts.Sum(count => (long)count);
+
     public static LabelFrequencies Of(IRowSource training)
     {
         ArgumentNullException.ThrowIfNull(training);

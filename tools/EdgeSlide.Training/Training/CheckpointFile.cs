@@ -103,17 +103,6 @@ internal sealed class CheckpointReader : IDisposable
         Fill(MemoryMarshal.AsBytes(values));
     }
 
-    internal T[] ReadArray<T>(int limit)
-        where T : unmanaged
-    {
-        int length = Read<int>();
-        if (length < 0 || length > limit)
-            throw new InvalidDataException($"{_path}: damaged checkpoint: array of {length} elements");
-        T[] values = new T[length];
-        Fill(MemoryMarshal.AsBytes(values.AsSpan()));
-        return values;
-    }
-
     internal void Read<T>(NativeArray<T> array)
         where T : unmanaged
     {

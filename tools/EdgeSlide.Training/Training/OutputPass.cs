@@ -60,10 +60,10 @@ internal sealed unsafe class OutputPass : IDisposable
 
     internal RowLosses Losses { get; }
 
-    /// <summary>Bytes that an instance for these options and so many labels allocates.</summary>
-    internal static long Bytes(TrainerOptions options, int labels)
+    /// <summary>Bytes that an instance for these options and so many labels takes, if active sets have so many.</summary>
+    internal static long Bytes(TrainerOptions options, int labels, long active)
     {
-        int chunk = ChunkCapacity(options, labels);
+        int chunk = (int)Math.Min(ChunkCapacity(options, labels), active);
         return ((long)options.BatchSize * LogitStride(chunk) + (long)chunk * VectorMath.Pad(options.HiddenSizes[^1])) * sizeof(float);
     }
 

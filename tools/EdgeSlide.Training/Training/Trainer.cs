@@ -58,13 +58,18 @@ public sealed class Trainer
     /// <param name="labels">Labels.</param>
     /// <param name="rows">Training rows.</param>
     /// <param name="pairs">Features of all rows together.</param>
-    public static long EstimateMemory(TrainerOptions options, long features, long labels, long rows = 0, long pairs = 0)
+    /// <param name="labelPairs">Labels of all rows together; 0 if that is not known, and then any batch may have all labels.</param>
+    public static long EstimateMemory(TrainerOptions options, long features, long labels, long rows = 0, long pairs = 0, long labelPairs = 0)
     {
         ArgumentNullException.ThrowIfNull(options);
         long network = features * options.HiddenSizes[0];
         for (int i = 0; i < options.HiddenSizes.Count; i++)
             network += options.HiddenSizes[i] * (i + 1 < options.HiddenSizes.Count ? options.HiddenSizes[i + 1] : labels);
-        return TrainingCore.EstimateBytes(options, features, labels) + LikelyLabels.Bytes(options, features, labels, rows, pairs)
+        // Of the buffers for logits only what active sets need is ever touched, and takes memory.
+        double ofRow = rows == 0 || labelPairs == 0 ? labels : ((double)labelPairs / rows) + options.TableNegatives;
+        long active = options.Mode == OutputMode.Full ? labels
+            : (long)Math.Min(labels, (ofRow * options.BatchSize) + options.RandomNegatives + options.LshNegatives);
+        return TrainingCore.EstimateBytes(options, features, labels, active) + LikelyLabels.Bytes(options, features, labels, rows, pairs)
             + (options.KeepLast ? 0 : network * sizeof(float)) + (2 * rows * sizeof(int));
     }
 

@@ -102,8 +102,9 @@ internal sealed unsafe class TrainingCore : IDisposable
 
     private DenseLayer Output => _dense[^1];
 
-    /// <summary>Bytes that an instance for these options and sizes allocates.</summary>
-    internal static long EstimateBytes(TrainerOptions options, long features, long labels)
+    /// <summary>Bytes that an instance for these options and sizes takes.</summary>
+    /// <param name="active">Labels of an active set.</param>
+    internal static long EstimateBytes(TrainerOptions options, long features, long labels, long active)
     {
         IReadOnlyList<int> sizes = options.HiddenSizes;
         long bytes = AdamMatrix.Bytes(features, sizes[0], options.InputMomentum, options.RowSecondMoments) + (features * sizeof(int));
@@ -113,7 +114,7 @@ internal sealed unsafe class TrainingCore : IDisposable
             bytes += AdamMatrix.Bytes(outputs, sizes[i], momentum: true, options.RowSecondMoments);
             bytes += 3L * options.BatchSize * VectorMath.Pad(sizes[i]) * sizeof(float);
         }
-        bytes += OutputPass.Bytes(options, (int)labels);
+        bytes += OutputPass.Bytes(options, (int)labels, active);
         bytes += labels * VectorMath.Pad(sizes[^1]) * sizeof(float);
         return bytes + (labels * 4 * sizeof(int)) + LshSampler.Bytes(options, labels);
     }

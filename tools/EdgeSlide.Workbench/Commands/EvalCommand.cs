@@ -13,7 +13,7 @@ internal static class EvalCommand
 {
     private static readonly Argument<string> NetworkFile = new("NETWORK") { Description = "An .esnet file from train." };
     private static readonly Argument<string> Test = new("TEST") { Description = "Held-out rows." };
-    private static readonly Option<string?> Train = new("--data") { Description = "The training rows, for propensity-scored precision (PSP@k) and accuracy by label frequency; only needed for networks from before version 0.2, which do not know their labels' frequencies." };
+    private static readonly Option<string?> Train = new("--data") { Description = "The training rows, for propensity-scored precision (PSP@k) and accuracy by label frequency; only needed for networks of .esnet version 1, which do not know their labels' frequencies." };
     private static readonly Option<string?> Model = new("--model") { Description = "The .eslide model made of NETWORK: print FP32 dense, INT8 dense and INT8 LSH side by side, the latter two measured with the device binary." };
     private static readonly Option<string?> Binary = new("--binary") { Description = "The device binary for --model; published from the source tree if not given." };
     private static readonly Option<bool> Json = new("--json") { Description = "Print JSON instead of text." };

@@ -18,7 +18,7 @@ internal static class ReportCommand
     private static readonly Option<string?> Log = new("--log") { Description = "The CSV file that train --log wrote: learning curves, active fraction, time by phase." };
     private static readonly Option<string?> Model = new("--model") { Description = "The .eslide model made of NETWORK: quantization table and, with --test, INT8 and LSH beside FP32, probabilities, surest mistakes." };
     private static readonly Option<string?> Test = new("--test") { Description = "Test rows: accuracy, also by label frequency." };
-    private static readonly Option<string?> Train = new("--data") { Description = "The training rows, for label frequencies that a network from before version 0.2 does not know." };
+    private static readonly Option<string?> Train = new("--data") { Description = "The training rows, for label frequencies that a network of .esnet version 1 does not know." };
     private static readonly Option<string?> Tuning = new("--tuning") { Description = "What tune --json printed: the Pareto plot." };
     private static readonly Option<string> Out = new("--out", "-o") { Description = "The page to write.", DefaultValueFactory = _ => "report.html" };
     private static readonly DataOptions Data = new();

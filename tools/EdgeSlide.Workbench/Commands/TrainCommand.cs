@@ -155,7 +155,8 @@ internal static class TrainCommand
         }
         Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset known ? $" ({known.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
         long pairs = rows is Dataset { FeatureIds.Length: var inMemory } ? inMemory : (long)rows.RowCount * featurizer.ContextLength;
-        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount, pairs);
+        LabelFrequencies frequencies = LabelFrequencies.Of(rows);
+        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount, pairs, frequencies.Total);
         MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
         // What reading and featurizing leave behind goes back to the system before training takes its own, which the collector does not see.
@@ -177,7 +178,7 @@ internal static class TrainCommand
             Epochs = result.BestEpoch,
             Options = commandLine,
         })
-        { Frequencies = LabelFrequencies.Of(rows) };
+        { Frequencies = frequencies };
     }
 
     private static bool AnyLabel(IRowSource rows)
