@@ -262,7 +262,7 @@ public sealed class TrainerTests : IDisposable
         Assert.InRange(four - three, 100 * 100 * 4, 112 * (100 + 48) * 4);
         long all = Trainer.EstimateMemory(options with { Mode = OutputMode.Full }, 1_000, 100_000, rows: 1_000, labelPairs: 3_000);
         Assert.InRange(all - three, 99_000L * 100 * 4, 100_100L * (100 + 48) * 4);
-        Assert.Equal(all, Trainer.EstimateMemory(options, 1_000, 100_000));
+        Assert.Equal(all, Trainer.EstimateMemory(options, 1_000, 100_000, rows: 1_000));
     }
 
 
