@@ -137,12 +137,31 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("generate nowhere/wide.eslide", 1, "nowhere/wide.eslide: there is no folder")]
     [InlineData("generate wide.eslide --queries nowhere/q.txt", 1, "nowhere/q.txt: there is no folder")]
     [InlineData("generate wide.eslide --keys 99", 2, "no more than its row has features")]
+    [InlineData("train train.tsv --out train.tsv", 2, "train.tsv would replace what this command reads")]
+    [InlineData("train train.tsv --validation bad.txt --log ./bad.txt", 2, "./bad.txt would replace what this command reads")]
+    [InlineData("train train.tsv --labels empty --checkpoint empty", 2, "empty would replace what this command reads")]
+    [InlineData("train train.tsv --out link", 2, "link would replace what this command reads")]
+    [InlineData("train train.tsv --out a --checkpoint ./a", 2, "./a is named as the place of two outputs")]
+    [InlineData("train train.tsv --out /dev/full", 1, "/dev/full: is a device")]
+    [InlineData("train train.tsv --log nowhere/log.csv", 1, "nowhere/log.csv: there is no folder")]
+    [InlineData("quantize net.esnet --data train.tsv --out train.tsv", 2, "train.tsv would replace what this command reads")]
+    [InlineData("tune net.eslide train.tsv --out train.tsv", 2, "train.tsv would replace what this command reads")]
+    [InlineData("tune train.tsv bad.txt --plot train.tsv --overwrite", 2, "train.tsv would replace what this command reads")]
+    [InlineData("tune net.eslide train.tsv --out z --plot z", 2, "z is named as the place of two outputs")]
+    [InlineData("report train.tsv --out train.tsv --log empty", 2, "train.tsv would replace what this command reads")]
+    [InlineData("generate g --queries g", 2, "g is named as the place of two outputs")]
+    [InlineData("data convert bad.txt bad.txt", 2, "bad.txt would replace what this command reads")]
+    [InlineData("data split train.tsv train.tsv b", 2, "train.tsv would replace what this command reads")]
+    [InlineData("data split train.tsv a folder", 1, "folder: is a folder, not a file")]
+    [InlineData("data describe wide.txt", 4, "wide.txt:1: header says 3 features and 999,999,999 labels, more than the 16,777,216")]
     [InlineData("grow", 2, "grow")]
     public void Bad_input_gets_one_line_and_its_exit_code(string command, int exitCode, string message)
     {
         _shell.Write("train.tsv", Colours.Rows(100, 1));
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
         _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
+        _shell.Write("wide.txt", "1 3 999999999\n0 1:1\n");
+        _shell.Run("ln -s train.tsv link; mkdir folder");
         _shell.Write("empty", "");
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
         Outcome outcome = _shell.Run(Workbench.Command(command));
@@ -171,6 +190,16 @@ public sealed class WorkbenchTests : IDisposable
         Assert.Contains("left out 1 rows that cannot become features, the first: rows.txt:3: the input's values are too large", outcome.Error, StringComparison.Ordinal);
         outcome = Run("eval net.esnet rows.txt --skip-bad-rows --json");
         Assert.Equal(4, JsonDocument.Parse(outcome.Output).RootElement.GetProperty("rows").GetInt32());
+    }
+
+    [Theory]
+    [InlineData("train train.tsv --out net.esnet --min-count 1 --epochs 2", 0)]
+    [InlineData("train nowhere.tsv", 4)]
+    public void Where_nothing_can_be_said_work_goes_on(string command, int exitCode)
+    {
+        _shell.Write("train.tsv", Colours.Rows(100, 1));
+        Assert.Equal(exitCode, _shell.Run($"{Workbench.Command(command)} 2> /dev/full").ExitCode);
+        Assert.Equal(exitCode == 0, File.Exists(_shell.Path("net.esnet")));
     }
 
     [Fact]

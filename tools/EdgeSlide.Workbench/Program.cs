@@ -4,6 +4,10 @@ using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Training;
 using EdgeSlide.Workbench;
 using EdgeSlide.Workbench.Commands;
+using EdgeSlide.Workbench.Console;
+
+// Before anything is said.
+System.Console.SetError(new StreamWriter(new ForgivingStream(System.Console.OpenStandardError())) { AutoFlush = true });
 
 var root = new RootCommand("""
     The workstation side of EdgeSlide: train a network, quantize it into an .eslide model, measure it.

@@ -80,6 +80,43 @@ public sealed class WholeFileTests : IDisposable
     }
 
     [Fact]
+    public void A_link_stays_and_its_file_is_replaced()
+    {
+        string file = _folder.File("real"), link = _folder.File("link");
+        File.WriteAllText(file, "old");
+        File.CreateSymbolicLink(link, "real");
+        WholeFile.Try(link);
+        WholeFile.Write(link, stream => stream.Write("new"u8));
+        Assert.Equal("new", File.ReadAllText(file));
+        Assert.NotNull(new FileInfo(link).LinkTarget);
+        Assert.Equal(WholeFile.Target(file), WholeFile.Target(link));
+    }
+
+    [Fact]
+    public void A_folder_in_the_place_of_one_file_keeps_all_of_them()
+    {
+        string first = _folder.File("first"), second = _folder.File("second");
+        File.WriteAllText(first, "old");
+        Directory.CreateDirectory(second);
+        using (var files = new WholeFiles())
+        {
+            files.Write(first, stream => stream.Write("new"u8));
+            files.Write(second, stream => stream.Write("new"u8));
+            Assert.Throws<IOException>(files.Commit);
+        }
+        Assert.Equal("old", File.ReadAllText(first));
+        Assert.Single(Directory.GetFiles(Path.GetDirectoryName(first)!));
+    }
+
+    [Fact]
+    public void A_device_is_no_place_for_a_file()
+    {
+        Assert.Contains("is a device", Assert.Throws<IOException>(() => WholeFile.Try("/dev/null")).Message, StringComparison.Ordinal);
+        File.CreateSymbolicLink(_folder.File("link"), "/dev/null");
+        Assert.Throws<IOException>(() => WholeFile.Try(_folder.File("link")));
+    }
+
+    [Fact]
     public void A_folder_that_does_not_exist_is_an_error() =>
         Assert.Throws<DirectoryNotFoundException>(() => WholeFile.Write(_folder.File("nowhere/model"), stream => stream.WriteByte(1)));
 }

@@ -159,6 +159,54 @@ public sealed class TrainerTests : IDisposable
     }
 
     [Fact]
+    public void A_checkpoint_with_any_byte_changed_is_refused()
+    {
+        Dataset data = Generated.Topics(rows: 100, features: 100, labels: 50);
+        TrainerOptions options = Generated.Small with { Epochs = 1, CheckpointPath = _checkpoint, Resume = true };
+        new Trainer(options, data).Run();
+        byte[] bytes = File.ReadAllBytes(_checkpoint);
+        var random = new Random(3);
+        for (int i = 0; i < 50; i++)
+        {
+            int at = random.Next(bytes.Length);
+            byte[] damaged = [.. bytes];
+            damaged[at] ^= (byte)(1 << random.Next(8));
+            File.WriteAllBytes(_checkpoint, damaged);
+            InvalidDataException failure = Assert.Throws<InvalidDataException>(() => new Trainer(options, data).Run());
+            Assert.Contains("damaged checkpoint", failure.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("value")]
+    [InlineData("label")]
+    public void A_checkpoint_belongs_to_every_row_of_its_data(string change)
+    {
+        // More rows than could be sampled unnoticed.
+        Dataset data = Generated.Topics(rows: 9001, features: 50, labels: 20);
+        TrainerOptions options = Generated.Small with { Epochs = 1, BatchSize = 4096, CheckpointPath = _checkpoint, Resume = true };
+        new Trainer(options, data).Run();
+        int[] labels = data.LabelIds.ToArray();
+        float[] values = data.FeatureValues.ToArray();
+        if (change == "label")
+            labels[5001] = (labels[5001] + 1) % 20;
+        else
+            values[^7] += 0.5f;
+        Dataset other = new()
+        {
+            FeatureCount = data.FeatureCount,
+            LabelCount = data.LabelCount,
+            FeatureOffsets = data.FeatureOffsets,
+            FeatureIds = data.FeatureIds,
+            FeatureValues = values,
+            LabelOffsets = data.LabelOffsets,
+            LabelIds = labels,
+        };
+        InvalidDataException failure = Assert.Throws<InvalidDataException>(() => new Trainer(options, other).Run());
+        Assert.Contains("another run", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_loss_that_is_not_a_number_names_its_batch()
     {
         Dataset data = Generated.Topics(rows: 96, features: 100, labels: 50);

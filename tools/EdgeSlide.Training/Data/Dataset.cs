@@ -100,15 +100,14 @@ public sealed class Dataset : IRowSource
     {
         ulong hash = StableHash.Add((ulong)FeatureCount << 32 | (uint)LabelCount, (ulong)RowCount);
         hash = StableHash.Add(StableHash.Add(hash, (ulong)FeatureIds.Length), (ulong)LabelIds.Length);
-        int step = Math.Max(1, RowCount / 4096);
-        // In 64 bits: the last step may go beyond the largest row number.
-        for (long row = 0; row < RowCount; row += step)
+        for (int row = 0; row < RowCount; row++)
         {
-            foreach (int id in RowFeatures((int)row))
-                hash = StableHash.Add(hash, (ulong)(uint)id);
-            foreach (float value in RowValues((int)row))
-                hash = StableHash.Add(hash, BitConverter.SingleToUInt32Bits(value));
-            foreach (int id in RowLabels((int)row))
+            ReadOnlySpan<int> ids = RowFeatures(row), labels = RowLabels(row);
+            ReadOnlySpan<float> values = RowValues(row);
+            hash = StableHash.Add(hash, (ulong)ids.Length << 32 | (uint)labels.Length);
+            for (int i = 0; i < ids.Length; i++)
+                hash = StableHash.Add(hash, (ulong)(uint)ids[i] << 32 | BitConverter.SingleToUInt32Bits(values[i]));
+            foreach (int id in labels)
                 hash = StableHash.Add(hash, (ulong)(uint)id);
         }
         return hash;

@@ -31,7 +31,7 @@ public interface IRowSource
     /// <summary>A reader of the rows' features for one thread.</summary>
     RowCursor CreateCursor();
 
-    /// <summary>Differs for other data: sizes and a sample of the content.</summary>
+    /// <summary>Differs for other data; reads all of it.</summary>
     ulong Fingerprint();
 }
 

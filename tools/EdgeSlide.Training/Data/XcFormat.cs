@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using EdgeSlide.Model;
 
 namespace EdgeSlide.Training.Data;
 
@@ -78,7 +79,9 @@ internal static class XcFormat
             && Field.TryTake(ref rest, (byte)' ', out ReadOnlySpan<byte> second) && Field.TryParseId(second, out int features)
             && Field.TryParseId(rest.TrimEnd((byte)' '), out int labels) && features > 0 && labels > 0)
         {
-            return (rows, features, labels);
+            return Math.Max(features, labels) <= ModelFormat.MaxWidth
+                ? (rows, features, labels)
+                : throw source.Problem(1, $"header says {features:N0} features and {labels:N0} labels, more than the {ModelFormat.MaxWidth:N0} that a layer can have");
         }
         throw source.Problem(1, $"header must be 'rows features labels', found {Field.Quote(line.Span)}");
     }

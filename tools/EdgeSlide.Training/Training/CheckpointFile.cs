@@ -1,11 +1,12 @@
 using System.Runtime.InteropServices;
+using EdgeSlide.Model;
 
 namespace EdgeSlide.Training.Training;
 
 /// <summary>
 /// Writes a checkpoint beside its final place and renames it when it is complete and on disk: a reader sees the previous
 /// checkpoint or this one, never a part. Layout: magic, then typed records that the reader asks for in the same order, then
-/// the magic again.
+/// the magic again, then the CRC-32C of all before.
 /// </summary>
 internal sealed class CheckpointWriter : IDisposable
 {
@@ -14,6 +15,7 @@ internal sealed class CheckpointWriter : IDisposable
     private readonly string _path;
     private readonly string _temporary;
     private readonly FileStream _stream;
+    private uint _crc = ~0u;
     private bool _committed;
 
     internal CheckpointWriter(string path)
@@ -25,13 +27,13 @@ internal sealed class CheckpointWriter : IDisposable
     }
 
     internal void Write<T>(T value)
-        where T : unmanaged => _stream.Write(MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value)));
+        where T : unmanaged => WriteBytes(MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value)));
 
     internal void Write<T>(ReadOnlySpan<T> values)
         where T : unmanaged
     {
         Write(values.Length);
-        _stream.Write(MemoryMarshal.AsBytes(values));
+        WriteBytes(MemoryMarshal.AsBytes(values));
     }
 
     internal void Write<T>(NativeArray<T> array)
@@ -39,12 +41,20 @@ internal sealed class CheckpointWriter : IDisposable
     {
         Write(array.Length);
         foreach ((long start, int length) in array.Pieces())
-            _stream.Write(MemoryMarshal.AsBytes(array.Span(start, length)));
+            WriteBytes(MemoryMarshal.AsBytes(array.Span(start, length)));
+    }
+
+    private void WriteBytes(ReadOnlySpan<byte> bytes)
+    {
+        _crc = Crc32C.Append(_crc, bytes);
+        _stream.Write(bytes);
     }
 
     internal void Commit()
     {
         Write(Magic);
+        uint crc = ~_crc;
+        _stream.Write(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in crc)));
         _stream.Flush(flushToDisk: true);
         _stream.Dispose();
         File.Move(_temporary, _path, overwrite: true);
@@ -77,7 +87,34 @@ internal sealed class CheckpointReader : IDisposable
     {
         _path = path;
         _stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16);
-        Expect(CheckpointWriter.Magic, "magic number");
+        try
+        {
+            VerifyChecksum();
+            Expect(CheckpointWriter.Magic, "magic number");
+        }
+        catch
+        {
+            _stream.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Once this has passed, the file is what was written.</summary>
+    private void VerifyChecksum()
+    {
+        byte[] buffer = new byte[1 << 20];
+        uint crc = ~0u, stored = 0;
+        for (long left = _stream.Length - sizeof(uint); left > 0;)
+        {
+            int count = (int)Math.Min(left, buffer.Length);
+            Fill(buffer.AsSpan(0, count));
+            crc = Crc32C.Append(crc, buffer.AsSpan(0, count));
+            left -= count;
+        }
+        Fill(MemoryMarshal.AsBytes(new Span<uint>(ref stored)));
+        if (stored != ~crc)
+            throw new InvalidDataException($"{_path}: damaged checkpoint, or one of an earlier version (checksum)");
+        _stream.Position = 0;
     }
 
     internal T Read<T>()

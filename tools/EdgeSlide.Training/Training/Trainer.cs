@@ -12,7 +12,7 @@ namespace EdgeSlide.Training.Training;
 /// </summary>
 public sealed class Trainer
 {
-    private const int CheckpointVersion = 5;
+    private const int CheckpointVersion = 6;
 
     private readonly TrainerOptions _options;
     private readonly IRowSource _data;
@@ -20,6 +20,7 @@ public sealed class Trainer
     private readonly int[] _rows;
     private readonly int _batches;
     private RunState _state = new();
+    private ulong? _fingerprint;
 
     /// <param name="options">See <see cref="TrainerOptions"/>.</param>
     /// <param name="data">Training rows; rows without labels are left out.</param>
@@ -254,7 +255,7 @@ public sealed class Trainer
         RequireNumbers(core, "; the checkpoint before is kept");
         using CheckpointWriter writer = new(_options.CheckpointPath!);
         writer.Write(CheckpointVersion);
-        writer.Write(Fingerprint());
+        writer.Write(_fingerprint ??= Fingerprint());
         _state.Save(writer);
         core.Clock.Save(writer);
         core.Save(writer);
@@ -284,7 +285,7 @@ public sealed class Trainer
     {
         using CheckpointReader reader = new(_options.CheckpointPath!);
         reader.Expect(CheckpointVersion, "version");
-        reader.Expect(Fingerprint(), "fingerprint of data and options");
+        reader.Expect(_fingerprint ??= Fingerprint(), "fingerprint of data and options");
         _state.Load(reader);
         core.Clock.Load(reader);
         core.Load(reader);

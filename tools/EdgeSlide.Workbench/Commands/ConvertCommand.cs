@@ -23,6 +23,7 @@ internal static class ConvertCommand
         data.AddTo(command);
         command.SetLongAction((parsed, cancel) =>
         {
+            OutputPaths.Require([parsed.GetValue(target)], parsed.GetValue(path), parsed.GetValue(network), parsed.GetValue(data.Labels));
             TrainedModel? model = parsed.GetValue(network) is { } file ? TrainedModel.Load(file) : null;
             LoadedData loaded = data.Read(parsed, [parsed.GetValue(path)!], model?.Labels, cancel)[0];
             IRowSource rows = model is not null ? loaded.Source(model.Featurizer, cancel) : loaded switch

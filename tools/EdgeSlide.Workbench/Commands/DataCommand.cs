@@ -85,6 +85,7 @@ internal static class DataCommand
             double share = DataOptions.Share(parsed, fraction);
             if (Path.GetFullPath(parsed.GetValue(train)!) == Path.GetFullPath(parsed.GetValue(held)!))
                 throw new CommandException(ExitCodes.Usage, "TRAIN and HELDOUT are the same file");
+            OutputPaths.Require([parsed.GetValue(train), parsed.GetValue(held)], parsed.GetValue(path), parsed.GetValue(data.Labels));
             if (data.Read(parsed, [parsed.GetValue(path)!], null, cancel)[0] is not LoadedRows rows)
                 throw new CommandException(ExitCodes.Usage, "a running text is split by place, not by rows: cut the file instead");
             (LoadedData a, LoadedData b) = rows.Split(share, (ulong)parsed.GetValue(seed));

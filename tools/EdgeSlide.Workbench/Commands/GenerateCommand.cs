@@ -77,9 +77,7 @@ internal static class GenerateCommand
         string model = parsed.GetValue(Model)!;
         string? queryFile = parsed.GetValue(Queries);
         // Before minutes of work, not after.
-        WholeFile.Try(model);
-        if (queryFile is not null)
-            WholeFile.Try(queryFile);
+        OutputPaths.Require([model, queryFile]);
         BreakEven times = Screen.Stages(stage =>
         {
             BreakEven? measured = null;

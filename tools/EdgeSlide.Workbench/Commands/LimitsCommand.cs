@@ -25,16 +25,20 @@ internal static class LimitsCommand
         {
             json,
         };
-        command.SetAction(parsed => Run(parsed.GetValue(json)));
+        command.SetLongAction((parsed, cancel) => Run(parsed.GetValue(json), cancel));
         return command;
     }
 
-    private static int Run(bool json)
+    private static int Run(bool json, CancellationToken cancel)
     {
         MemoryBudget.Require("measuring", Sizes[^1] * 9 / 8);
         string kernel = KernelSelector.Choose(Environment.GetEnvironmentVariable(KernelSelector.Variable));
         double multiplications = MachineLimits.Multiplications(kernel);
-        MemoryLimit[] memory = [.. Sizes.Select(MachineLimits.Memory)];
+        MemoryLimit[] memory = [.. Sizes.Select(size =>
+        {
+            cancel.ThrowIfCancellationRequested();
+            return MachineLimits.Memory(size);
+        })];
         if (json)
         {
             using Stream output = System.Console.OpenStandardOutput();

@@ -85,9 +85,9 @@ internal static class QuantizeCommand
             holdOut = 0;
             calibration = CalibrationSource.Read(calibrationPath);
         }
-        TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
-        string trainPath = parsed.GetValue(Train)!, output = parsed.GetValue(Out)!;
-        WholeFile.Try(output);
+        string networkPath = parsed.GetValue(NetworkFile)!, trainPath = parsed.GetValue(Train)!, output = parsed.GetValue(Out)!;
+        OutputPaths.Require([output], networkPath, trainPath, validationPath, parsed.GetValue(CalibrationFrom), parsed.GetValue(Data.Labels));
+        TrainedModel model = TrainedModel.Load(networkPath);
         if (validationPath is null && calibration is null)
             holdOut = DataOptions.HeldOut(parsed, HoldOut, model.Record, trainPath);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels, cancel);

@@ -43,9 +43,10 @@ internal static class ReportCommand
 
     private static int Run(ParseResult parsed, CancellationToken cancel)
     {
-        string output = parsed.GetValue(Out)!;
+        string output = parsed.GetValue(Out)!, networkPath = parsed.GetValue(NetworkFile)!;
         string? testPath = parsed.GetValue(Test), trainPath = parsed.GetValue(Train), modelPath = parsed.GetValue(Model);
-        TrainedModel network = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
+        OutputPaths.Require([output], networkPath, testPath, trainPath, modelPath, parsed.GetValue(Log), parsed.GetValue(Tuning), parsed.GetValue(Data.Labels));
+        TrainedModel network = TrainedModel.Load(networkPath);
         var log = parsed.GetValue(Log) is { } logPath ? TrainingLogReader.Read(logPath) : default((IReadOnlyList<string>, IReadOnlyList<TrainingLogLine>)?);
         TuningReport? tuning = parsed.GetValue(Tuning) is { } tuningPath ? TuningReport.Read(tuningPath) : null;
         using EdgeSlideModel? device = modelPath is null ? null : EdgeSlideModel.Open(modelPath);

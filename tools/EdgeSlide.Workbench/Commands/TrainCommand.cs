@@ -101,9 +101,7 @@ internal static class TrainCommand
         string output = parsed.GetValue(Out)!;
         RequireSense(parsed, options, validationPath is not null, holdOut);
         // Before hours of work, not after.
-        WholeFile.Try(output);
-        if (options.CheckpointPath is { } checkpoint)
-            WholeFile.Try(checkpoint);
+        OutputPaths.Require([output, options.CheckpointPath, options.LogPath], trainPath, validationPath, parsed.GetValue(Data.Labels));
         TrainingRows rows = ReadRows(parsed, trainPath, validationPath, holdOut, features, cancel);
         string checksum = DataOptions.Checksum(trainPath);
         TrainedModel? model = TrainModel(rows, options, Path.GetFileName(trainPath), Provenance.Settings(parsed), cancel, memoryLimit);

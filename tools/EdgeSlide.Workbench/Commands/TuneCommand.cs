@@ -63,8 +63,10 @@ internal static class TuneCommand
         string? networkPath = parsed.GetValue(Network), trainPath = parsed.GetValue(Train);
         if ((networkPath is null) != (trainPath is null))
             throw new CommandException(ExitCodes.Usage, "--network and --data go together: tables are filled with what the network answers on the training rows");
-        if (Path.GetFullPath(output) == Path.GetFullPath(modelPath) && !parsed.GetValue(Overwrite))
+        if (WholeFile.Target(output) == WholeFile.Target(modelPath) && !parsed.GetValue(Overwrite))
             throw new CommandException(ExitCodes.Usage, $"{output} is the model itself; allow that with --overwrite");
+        if (WholeFile.Target(plot) == WholeFile.Target(modelPath))
+            throw new CommandException(ExitCodes.Usage, $"{plot} would replace what this command reads");
         var options = new TuningOptions
         {
             MaxLoss = parsed.GetValue(MaxLoss),
@@ -77,8 +79,7 @@ internal static class TuneCommand
         };
         options.Validate();
         double holdOut = DataOptions.Share(parsed, HoldOut);
-        WholeFile.Try(output);
-        WholeFile.Try(plot);
+        OutputPaths.Require([output, plot], parsed.GetValue(Overwrite) ? null : modelPath, validationPath, networkPath, trainPath, parsed.GetValue(Data.Labels));
 
         using EdgeSlideModel model = EdgeSlideModel.Open(modelPath);
         RefuseTrainingRows(model, modelPath, validationPath, holdOut);
