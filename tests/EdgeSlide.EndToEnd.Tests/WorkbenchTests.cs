@@ -113,6 +113,7 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("slide sweep nowhere.csv", 4, "nowhere.csv: no such file")]
     [InlineData("slide sweep --task convex --methods magic", 2, "'magic' is none of")]
     [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]
+    [InlineData("import folder", 4, "folder: is a directory, not a file")]
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
     [InlineData("train bad.txt", 4, "bad.txt:2:")]
     [InlineData("train large.txt", 4, "large.txt:3: the input's values are too large")]
@@ -144,6 +145,7 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
         _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
         _shell.Write("empty", "");
+        Directory.CreateDirectory(_shell.Path("folder"));
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
         Outcome outcome = _shell.Run(Workbench.Command(command));
         Assert.Equal(exitCode, outcome.ExitCode);
