@@ -112,6 +112,7 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("compare nowhere.esnet --data nowhere.tsv --true-vote=-1", 2, "vote")]
     [InlineData("slide sweep nowhere.csv", 4, "nowhere.csv: no such file")]
     [InlineData("slide sweep --task convex --methods magic", 2, "'magic' is none of")]
+    [InlineData("slide train unlabelled.txt", 4, "no training row has a label")]
     [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]
     [InlineData("import folder", 4, "folder: is a directory, not a file")]
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
@@ -144,6 +145,7 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("train.tsv", Colours.Rows(100, 1));
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
         _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
+        _shell.Write("unlabelled.txt", "2 3 3\n 0:1\n 1:1\n");
         _shell.Write("empty", "");
         Directory.CreateDirectory(_shell.Path("folder"));
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");

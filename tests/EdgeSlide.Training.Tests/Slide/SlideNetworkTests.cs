@@ -1,3 +1,4 @@
+using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Slide;
 
 namespace EdgeSlide.Training.Tests.Slide;
@@ -125,6 +126,17 @@ public sealed unsafe class SlideNetworkTests
         float[] all = [.. Enumerable.Range(0, 200).Select(n => Enumerable.Range(0, 20).Sum(i => network.Layers[0].Row(n)[i] * values[i])).OrderDescending()];
         float least = Enumerable.Range(0, 10).Min(n => hidden.Values[n]);
         Assert.True(least >= all[40], $"a neuron of activation {least} stayed, but 40 of 200 have more than {all[40]}, and 70 were candidates");
+    }
+
+    [Fact]
+    public void Rows_without_labels_are_refused()
+    {
+        var rows = new Dataset
+        {
+            FeatureCount = 4, LabelCount = 3, FeatureOffsets = new long[] { 0, 1, 2 }, FeatureIds = new[] { 0, 3 }, FeatureValues = new[] { 1f, 1f },
+            LabelOffsets = new long[] { 0, 0, 0 }, LabelIds = Array.Empty<int>(),
+        };
+        Assert.Contains("no training row has a label", Assert.Throws<InvalidDataException>(() => new SlideTrainer(new SlideOptions(), rows)).Message, StringComparison.Ordinal);
     }
 
     private static float[] Weights(SlideLayer layer)
