@@ -104,6 +104,16 @@ public sealed class WorkbenchTests : IDisposable
         Assert.All(json.RootElement.EnumerateArray(), plan => Assert.InRange(plan.GetProperty("cosine").GetDouble(), -1, 1.000001));
     }
 
+    [Fact]
+    public void A_hundred_labels_are_learned_by_hashing_weights_as_it_comes()
+    {
+        _shell.Write("train.tsv", Colours.Rows(3000, 1, colours: 100));
+        _shell.Write("test.tsv", Colours.Rows(500, 2, colours: 100));
+        Run("slide train train.tsv --threads 1 --out s.esnet");
+        double p1 = JsonDocument.Parse(Run("eval s.esnet test.tsv --json").Output).RootElement.GetProperty("p1").GetDouble();
+        Assert.True(p1 > 0.9, $"P@1 {p1}");
+    }
+
     [Theory]
     [InlineData("compare nowhere.esnet --data train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("compare net.esnet --data train.tsv -m magic", 2, "'magic' is none of")]

@@ -27,7 +27,7 @@ internal static class SlideCommand
         var path = new Argument<string>("TRAIN") { Description = "Training rows, as for train." };
         var output = new Option<string>("--out", "-o") { Description = "The network file to write.", DefaultValueFactory = _ => "slide.esnet" };
         var test = new Option<string?>("--test") { Description = "Rows to measure P@1 on at the end." };
-        Option<string> active = DataOptions.Value("--active", "Share of active neurons of each layer, the output last.", "1,0.01");
+        Option<string> active = DataOptions.Value("--active", $"Share of active neurons of each layer, the output last; of the output layer at least a row's labels and {new SlideOptions().LeastOthers} others, if there are so many.", "1,0.01");
         Option<string> normalize = DataOptions.Choice("--normalize", "Scale every input to length 1 (l2) or leave it.", "l2", "none", "l2");
         var json = new Option<bool>("--json") { Description = "Print JSON instead of text." };
         var data = new DataOptions();
