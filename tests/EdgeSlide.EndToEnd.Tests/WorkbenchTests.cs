@@ -105,6 +105,15 @@ public sealed class WorkbenchTests : IDisposable
     }
 
     [Fact]
+    public void The_sweep_shows_no_learning_rate_as_that_of_all_methods()
+    {
+        string line = Assert.Single(Run("slide sweep --help").Output.Split('\n'), l => l.TrimStart().StartsWith("--learning-rate", StringComparison.Ordinal));
+        Assert.DoesNotContain("default", line, StringComparison.Ordinal);
+        line = Assert.Single(Run("slide train --help").Output.Split('\n'), l => l.TrimStart().StartsWith("--learning-rate", StringComparison.Ordinal));
+        Assert.Contains("[default: 0.001]", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_hundred_labels_are_learned_by_hashing_weights_as_it_comes()
     {
         _shell.Write("train.tsv", Colours.Rows(3000, 1, colours: 100));
@@ -122,6 +131,18 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("compare nowhere.esnet --data nowhere.tsv --true-vote=-1", 2, "vote")]
     [InlineData("slide sweep nowhere.csv", 4, "nowhere.csv: no such file")]
     [InlineData("slide sweep --task convex --methods magic", 2, "'magic' is none of")]
+    [InlineData("slide sweep tiny.csv", 4, "tiny.csv: no row is left to measure on")]
+    [InlineData("slide sweep tiny.csv --rows 5", 2, "--rows is for --task convex or rectangles")]
+    [InlineData("slide sweep --task convex --threshold 3", 2, "--threshold needs --sampling threshold")]
+    [InlineData("slide sweep --task convex --methods gemm,lsh --explore 0.1", 2, "--explore has no effect without one of the --methods votes")]
+    [InlineData("slide sweep --task convex --methods votes --policy fifo", 2, "--policy has no effect without one of the --methods lsh")]
+    [InlineData("slide sweep --task convex --methods dropout --k 3", 2, "--k has no effect without one of the --methods votes, lsh")]
+    [InlineData("slide sweep --task convex --methods gemm,dense --active 0.5", 2, "--active has no effect without one of the --methods")]
+    [InlineData("slide sweep --task convex --methods gemm --learning-rate 0.1", 2, "--learning-rate has no effect without one of the --methods")]
+    [InlineData("slide train train.tsv --hidden 10.7", 2, "--hidden 10.7: not a list of widths such as 128 or 256,128")]
+    [InlineData("slide train train.tsv --threshold 3", 2, "--threshold needs --sampling threshold")]
+    [InlineData("slide train train.tsv --explore 0.1", 2, "--explore")]
+    [InlineData("slide train train.tsv --vote-decay 0.9", 2, "--vote-decay")]
     [InlineData("slide train unlabelled.txt", 4, "no training row has a label")]
     [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]
     [InlineData("import folder", 4, "folder: is a directory, not a file")]
@@ -156,6 +177,7 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
         _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
         _shell.Write("unlabelled.txt", "2 3 3\n 0:1\n 1:1\n");
+        _shell.Write("tiny.csv", "0,1,2\n1,2,1\n");
         _shell.Write("empty", "");
         Directory.CreateDirectory(_shell.Path("folder"));
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
