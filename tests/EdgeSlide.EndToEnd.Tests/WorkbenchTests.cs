@@ -105,6 +105,33 @@ public sealed class WorkbenchTests : IDisposable
     }
 
     [Fact]
+    public void Negatives_are_measured_on_rows_or_not_at_all()
+    {
+        _shell.Write("train.tsv", Colours.Rows(200, 1));
+        _shell.Write("one.tsv", Colours.Rows(1, 2));
+        Run("train train.tsv --out colours.esnet --epochs 1 --min-count 1 --batch 64");
+        foreach (string format in new[] { "", "--json" })
+        {
+            Outcome outcome = _shell.Run(Workbench.Command($"negatives colours.esnet one.tsv {format}"));
+            Assert.Equal((4, "", "edgeslide-workbench: one.tsv: no row is left to measure on; --hold-out 0 takes all"), (outcome.ExitCode, outcome.Output, outcome.ErrorLines[^1]));
+        }
+    }
+
+    /// <summary>The gradient of a softmax over one label is 0, so nothing can be told relative to it.</summary>
+    [Fact]
+    public void What_is_not_a_number_is_null_in_json()
+    {
+        _shell.Write("train.tsv", Colours.Rows(200, 1, colours: 1));
+        Run("train train.tsv --out one.esnet --epochs 1 --min-count 1 --batch 64");
+        using JsonDocument json = JsonDocument.Parse(Run("negatives one.esnet train.tsv --batch 32 --negatives 4 --repetitions 2 --json").Output);
+        Assert.All(json.RootElement.EnumerateArray(), plan =>
+        {
+            Assert.Equal(JsonValueKind.Null, plan.GetProperty("gradient_error").ValueKind);
+            Assert.Equal(1, plan.GetProperty("labels").GetDouble());
+        });
+    }
+
+    [Fact]
     public void The_sweep_shows_no_learning_rate_as_that_of_all_methods()
     {
         string line = Assert.Single(Run("slide sweep --help").Output.Split('\n'), l => l.TrimStart().StartsWith("--learning-rate", StringComparison.Ordinal));
@@ -155,6 +182,9 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train train.tsv --lsh-negatives 8 --mode full", 2, "the full softmax draws none")]
     [InlineData("train train.tsv --lsh-negatives 8 --negatives 0", 2, "LSH negatives need random negatives")]
     [InlineData("negatives nowhere.esnet train.tsv", 3, "nowhere.esnet: no such file")]
+    [InlineData("negatives nowhere.esnet train.tsv --negative-power 50", 2, "negative power must be 0 to 1")]
+    [InlineData("negatives nowhere.esnet train.tsv --negative-power=-3", 2, "negative power must be 0 to 1")]
+    [InlineData("negatives nowhere.esnet train.tsv --negative-power NaN", 2, "negative power must be 0 to 1")]
     [InlineData("train train.tsv --hold-out 1.5", 2, "--hold-out must be at least 0 and below 1")]
     [InlineData("data split train.tsv a b --fraction NaN", 2, "--fraction must be at least 0 and below 1")]
     [InlineData("data split train.tsv a ./a", 2, "TRAIN and HELDOUT are the same file")]
