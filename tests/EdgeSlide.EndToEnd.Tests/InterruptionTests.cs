@@ -26,6 +26,7 @@ public sealed class InterruptionTests : IClassFixture<InterruptionTests.DataFixt
     [InlineData("export net.esnet big.tsv --out out", "/big.tsv")]
     [InlineData("export net.esnet big.tsv --out out", "/hidden.npy.")]
     [InlineData("import weights.npz --out out/imported.esnet", "/weights.npz")]
+    [InlineData("import weights.npz --out out/imported.esnet", "/imported.esnet.")]
     [InlineData("quantize net.esnet --data big.tsv --out out/net.eslide", "/big.tsv")]
     [InlineData("train big.tsv --out out/big.esnet", "/big.tsv")]
     public void An_interrupted_command_says_so_and_leaves_no_file(string command, string opened)

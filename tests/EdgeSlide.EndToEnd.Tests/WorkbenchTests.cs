@@ -104,6 +104,52 @@ public sealed class WorkbenchTests : IDisposable
         Assert.All(json.RootElement.EnumerateArray(), plan => Assert.InRange(plan.GetProperty("cosine").GetDouble(), -1, 1.000001));
     }
 
+    [Fact]
+    public void Negatives_are_measured_on_rows_or_not_at_all()
+    {
+        _shell.Write("train.tsv", Colours.Rows(200, 1));
+        _shell.Write("one.tsv", Colours.Rows(1, 2));
+        Run("train train.tsv --out colours.esnet --epochs 1 --min-count 1 --batch 64");
+        foreach (string format in new[] { "", "--json" })
+        {
+            Outcome outcome = _shell.Run(Workbench.Command($"negatives colours.esnet one.tsv {format}"));
+            Assert.Equal((4, "", "edgeslide-workbench: one.tsv: no row is left to measure on; --hold-out 0 takes all"), (outcome.ExitCode, outcome.Output, outcome.ErrorLines[^1]));
+        }
+    }
+
+    /// <summary>The gradient of a softmax over one label is 0, so nothing can be told relative to it.</summary>
+    [Fact]
+    public void What_is_not_a_number_is_null_in_json()
+    {
+        _shell.Write("train.tsv", Colours.Rows(200, 1, colours: 1));
+        Run("train train.tsv --out one.esnet --epochs 1 --min-count 1 --batch 64");
+        using JsonDocument json = JsonDocument.Parse(Run("negatives one.esnet train.tsv --batch 32 --negatives 4 --repetitions 2 --json").Output);
+        Assert.All(json.RootElement.EnumerateArray(), plan =>
+        {
+            Assert.Equal(JsonValueKind.Null, plan.GetProperty("gradient_error").ValueKind);
+            Assert.Equal(1, plan.GetProperty("labels").GetDouble());
+        });
+    }
+
+    [Fact]
+    public void The_sweep_shows_no_learning_rate_as_that_of_all_methods()
+    {
+        string line = Assert.Single(Run("slide sweep --help").Output.Split('\n'), l => l.TrimStart().StartsWith("--learning-rate", StringComparison.Ordinal));
+        Assert.DoesNotContain("default", line, StringComparison.Ordinal);
+        line = Assert.Single(Run("slide train --help").Output.Split('\n'), l => l.TrimStart().StartsWith("--learning-rate", StringComparison.Ordinal));
+        Assert.Contains("[default: 0.001]", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_hundred_labels_are_learned_by_hashing_weights_as_it_comes()
+    {
+        _shell.Write("train.tsv", Colours.Rows(3000, 1, colours: 100));
+        _shell.Write("test.tsv", Colours.Rows(500, 2, colours: 100));
+        Run("slide train train.tsv --threads 1 --out s.esnet");
+        double p1 = JsonDocument.Parse(Run("eval s.esnet test.tsv --json").Output).RootElement.GetProperty("p1").GetDouble();
+        Assert.True(p1 > 0.9, $"P@1 {p1}");
+    }
+
     [Theory]
     [InlineData("compare nowhere.esnet --data train.tsv", 3, "nowhere.esnet: no such file")]
     [InlineData("compare net.esnet --data train.tsv -m magic", 2, "'magic' is none of")]
@@ -112,7 +158,21 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("compare nowhere.esnet --data nowhere.tsv --true-vote=-1", 2, "vote")]
     [InlineData("slide sweep nowhere.csv", 4, "nowhere.csv: no such file")]
     [InlineData("slide sweep --task convex --methods magic", 2, "'magic' is none of")]
+    [InlineData("slide sweep tiny.csv", 4, "tiny.csv: no row is left to measure on")]
+    [InlineData("slide sweep tiny.csv --rows 5", 2, "--rows is for --task convex or rectangles")]
+    [InlineData("slide sweep --task convex --threshold 3", 2, "--threshold needs --sampling threshold")]
+    [InlineData("slide sweep --task convex --methods gemm,lsh --explore 0.1", 2, "--explore has no effect without one of the --methods votes")]
+    [InlineData("slide sweep --task convex --methods votes --policy fifo", 2, "--policy has no effect without one of the --methods lsh")]
+    [InlineData("slide sweep --task convex --methods dropout --k 3", 2, "--k has no effect without one of the --methods votes, lsh")]
+    [InlineData("slide sweep --task convex --methods gemm,dense --active 0.5", 2, "--active has no effect without one of the --methods")]
+    [InlineData("slide sweep --task convex --methods gemm --learning-rate 0.1", 2, "--learning-rate has no effect without one of the --methods")]
+    [InlineData("slide train train.tsv --hidden 10.7", 2, "--hidden 10.7: not a list of widths such as 128 or 256,128")]
+    [InlineData("slide train train.tsv --threshold 3", 2, "--threshold needs --sampling threshold")]
+    [InlineData("slide train train.tsv --explore 0.1", 2, "--explore")]
+    [InlineData("slide train train.tsv --vote-decay 0.9", 2, "--vote-decay")]
+    [InlineData("slide train unlabelled.txt", 4, "no training row has a label")]
     [InlineData("import nowhere.npz", 4, "nowhere.npz: no such file")]
+    [InlineData("import folder", 4, "folder: is a directory, not a file")]
     [InlineData("train nowhere.tsv", 4, "nowhere.tsv: no such file")]
     [InlineData("train bad.txt", 4, "bad.txt:2:")]
     [InlineData("train large.txt", 4, "large.txt:3: the input's values are too large")]
@@ -122,6 +182,9 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train train.tsv --lsh-negatives 8 --mode full", 2, "the full softmax draws none")]
     [InlineData("train train.tsv --lsh-negatives 8 --negatives 0", 2, "LSH negatives need random negatives")]
     [InlineData("negatives nowhere.esnet train.tsv", 3, "nowhere.esnet: no such file")]
+    [InlineData("negatives nowhere.esnet train.tsv --negative-power 50", 2, "negative power must be 0 to 1")]
+    [InlineData("negatives nowhere.esnet train.tsv --negative-power=-3", 2, "negative power must be 0 to 1")]
+    [InlineData("negatives nowhere.esnet train.tsv --negative-power NaN", 2, "negative power must be 0 to 1")]
     [InlineData("train train.tsv --hold-out 1.5", 2, "--hold-out must be at least 0 and below 1")]
     [InlineData("data split train.tsv a b --fraction NaN", 2, "--fraction must be at least 0 and below 1")]
     [InlineData("data split train.tsv a ./a", 2, "TRAIN and HELDOUT are the same file")]
@@ -162,7 +225,10 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
         _shell.Write("wide.txt", "1 3 999999999\n0 1:1\n");
         _shell.Run("ln -s train.tsv link; mkdir folder");
+        _shell.Write("unlabelled.txt", "2 3 3\n 0:1\n 1:1\n");
+        _shell.Write("tiny.csv", "0,1,2\n1,2,1\n");
         _shell.Write("empty", "");
+        Directory.CreateDirectory(_shell.Path("folder"));
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
         Outcome outcome = _shell.Run(Workbench.Command(command));
         Assert.Equal(exitCode, outcome.ExitCode);

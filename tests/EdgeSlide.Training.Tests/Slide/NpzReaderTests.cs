@@ -41,16 +41,58 @@ public sealed class NpzReaderTests : IDisposable
         Refused("value 4 is not a finite number", ("w_layer_0", Npy("(2, 3)", [1, 2, 3, 4, float.NaN, 6])), ("b_layer_0", bias));
         Refused("bytes, expected", ("w_layer_0", Npy("(2, 4)", [1, 2, 3, 4, 5, 6])), ("b_layer_0", bias));
         Refused("too large", ("w_layer_0", Npy("(16000000, 16000000)", [1])), ("b_layer_0", bias));
+        Refused("needs a hidden layer", ("w_layer_0", weights), ("b_layer_0", bias));
         Refused("is not an .npy array", ("w_layer_0", [.. Enumerable.Repeat((byte)65, 200)]), ("b_layer_0", bias));
+    }
+
+    /// <summary>A number with another bit is a number, too: only the checksum tells.</summary>
+    [Theory]
+    [InlineData(CompressionLevel.NoCompression)]
+    [InlineData(CompressionLevel.SmallestSize)]
+    public void A_changed_weight_does_not_come_in(CompressionLevel compression)
+    {
+        Write(compression, TwoLayers);
+        byte[] whole = File.ReadAllBytes(_path);
+        int refused = 0;
+        foreach (int at in Enumerable.Range(0, whole.Length))
+        {
+            byte[] damaged = [.. whole];
+            damaged[at] ^= 1;
+            File.WriteAllBytes(_path, damaged);
+            try
+            {
+                // Not every byte of a zip matters: dates, and what the directory says again.
+                Assert.Equal([1f, 4, 2, 5, 3, 6], NpzReader.ReadNetwork(_path).Layers[0].Weights);
+            }
+            catch (DataFormatException e)
+            {
+                refused += e.Message.Contains("w_layer_0.npy: is damaged (checksum)", StringComparison.Ordinal) ? 1 : 0;
+            }
+        }
+        Assert.True(refused >= 20, $"only {refused} changes were told by the checksum of w_layer_0, whose values alone have 24 bytes");
+    }
+
+    [Fact]
+    public void A_folder_is_refused_as_one()
+    {
+        Directory.CreateDirectory(_path);
+        try
+        {
+            Assert.Contains("is a directory, not a file", Assert.Throws<DataFormatException>(() => NpzReader.ReadNetwork(_path)).Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(_path);
+        }
     }
 
     [Fact]
     public void A_file_cut_or_changed_anywhere_gives_a_network_or_one_line_and_nothing_else()
     {
-        Write(("w_layer_0", Npy("(2, 3)", [1, 2, 3, 4, 5, 6])), ("b_layer_0", Npy("(2,)", [7, 8])));
+        Write(TwoLayers);
         byte[] whole = File.ReadAllBytes(_path);
         var random = new Random(1);
-        for (int i = 0; i < 600; i++)
+        for (int i = 0; i < 2 * whole.Length; i++)
         {
             byte[] damaged = i < whole.Length ? whole[..i] : [.. whole];
             if (i >= whole.Length)
@@ -74,13 +116,21 @@ public sealed class NpzReaderTests : IDisposable
         Assert.Contains(why, Assert.Throws<DataFormatException>(() => NpzReader.ReadNetwork(_path)).Message, StringComparison.Ordinal);
     }
 
-    private void Write(params (string Name, byte[] Bytes)[] entries)
+    private static (string, byte[])[] TwoLayers =>
+    [
+        ("w_layer_0", Npy("(2, 3)", [1, 2, 3, 4, 5, 6])), ("b_layer_0", Npy("(2,)", [7, 8])),
+        ("w_layer_1", Npy("(2, 2)", [1, 2, 3, 4])), ("b_layer_1", Npy("(2,)", [9, 10])),
+    ];
+
+    private void Write(params (string Name, byte[] Bytes)[] entries) => Write(CompressionLevel.NoCompression, entries);
+
+    private void Write(CompressionLevel compression, params (string Name, byte[] Bytes)[] entries)
     {
         using FileStream file = File.Create(_path);
         using var zip = new ZipArchive(file, ZipArchiveMode.Create);
         foreach ((string name, byte[] bytes) in entries)
         {
-            using Stream stream = zip.CreateEntry(name + ".npy", CompressionLevel.NoCompression).Open();
+            using Stream stream = zip.CreateEntry(name + ".npy", compression).Open();
             stream.Write(bytes);
         }
     }

@@ -1,4 +1,8 @@
+using EdgeSlide.Training.Data;
+using EdgeSlide.Training.Evaluation;
+using EdgeSlide.Training.Networks;
 using EdgeSlide.Training.Slide;
+using EdgeSlide.Training.Tests.Training;
 
 namespace EdgeSlide.Training.Tests.Slide;
 
@@ -15,6 +19,7 @@ public sealed unsafe class SlideNetworkTests
             Hidden = [14, 12],
             Mode = Enum.Parse<ActiveMode>(mode),
             Active = [active],
+            LeastOthers = 3,
             K = 2,
             L = 8,
             RangePow = 4,
@@ -125,6 +130,59 @@ public sealed unsafe class SlideNetworkTests
         float[] all = [.. Enumerable.Range(0, 200).Select(n => Enumerable.Range(0, 20).Sum(i => network.Layers[0].Row(n)[i] * values[i])).OrderDescending()];
         float least = Enumerable.Range(0, 10).Min(n => hidden.Values[n]);
         Assert.True(least >= all[40], $"a neuron of activation {least} stayed, but 40 of 200 have more than {all[40]}, and 70 were candidates");
+    }
+
+    /// <summary>A hundredth of 100 labels is one: the row's own, which without others to compete with teaches nothing.</summary>
+    [Fact]
+    public void A_hundred_labels_are_learned_with_the_default_share_of_them_active()
+    {
+        Dataset train = Generated.Topics(rows: 3000, features: 300, labels: 100, seed: 1), test = Generated.Topics(rows: 500, features: 300, labels: 100, seed: 2);
+        var options = new SlideOptions { Hidden = [32], LearningRate = 3e-3f, Threads = 1 };
+        using var trainer = new SlideTrainer(options, train);
+        using var dense = new SlideTrainer(options with { Active = [1] }, train);
+        SlideResult result = trainer.Run(null, default);
+        Assert.True(result.Loss > 0, "a loss of 0: labels have nobody to compete with");
+        double best = Precision(dense.Run(null, default).Network, test);
+        Assert.InRange(Precision(result.Network, test), best - 0.05, 1);
+        SlideScore hashed = trainer.Evaluate(test);
+        Assert.True(hashed.P1 > 0.5, $"P@1 {hashed.P1} with 16 of the output neurons, found by hashing");
+        Assert.InRange(hashed.Products, 1, (6 * 32) + (16 * 32));
+    }
+
+    private static double Precision(Network network, Dataset test)
+    {
+        var metrics = new RankingMetrics([1]);
+        using var scorer = new DenseScorer(network);
+        metrics.Add(scorer.Score(test, 1), test);
+        return metrics.Precision(1);
+    }
+
+    [Fact]
+    public void A_row_of_many_labels_is_trained_against_others()
+    {
+        var options = new SlideOptions { Hidden = [16], K = 2, L = 4, RangePow = 4 };
+        using var network = new SlideNetwork(20, 60, 1, options);
+        using SlideState state = network.CreateState();
+        using (var team = new EdgeSlide.Training.Training.WorkerTeam(1))
+            network.Rebuild(team, [state]);
+        int id = 3;
+        float value = 1;
+        int[] labels = [.. Enumerable.Range(20, 30)];
+        network.Forward(state, &id, &value, 1, labels, training: true, 5);
+        Assert.Equal(45, state.Layers[^1].Count);
+        network.Forward(state, &id, &value, 1, [7], training: true, 5);
+        Assert.Equal(16, state.Layers[^1].Count);
+    }
+
+    [Fact]
+    public void Rows_without_labels_are_refused()
+    {
+        var rows = new Dataset
+        {
+            FeatureCount = 4, LabelCount = 3, FeatureOffsets = new long[] { 0, 1, 2 }, FeatureIds = new[] { 0, 3 }, FeatureValues = new[] { 1f, 1f },
+            LabelOffsets = new long[] { 0, 0, 0 }, LabelIds = Array.Empty<int>(),
+        };
+        Assert.Contains("no training row has a label", Assert.Throws<InvalidDataException>(() => new SlideTrainer(new SlideOptions(), rows)).Message, StringComparison.Ordinal);
     }
 
     private static float[] Weights(SlideLayer layer)

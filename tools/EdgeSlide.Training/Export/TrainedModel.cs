@@ -45,9 +45,20 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
     /// <summary>How often each label occurred in training; unknown for files of version 1.</summary>
     public LabelFrequencies? Frequencies { get; init; }
 
-    public void Save(string path) => WholeFile.Write(path, stream =>
+    /// <summary>Writes the file whole or not at all. Cannot be cancelled: it is what hours of training were for.</summary>
+    public void Save(string path) => SaveUnlessCancelled(path, CancellationToken.None);
+
+    /// <summary>The same for what is quickly made again; cancelled, it leaves no file.</summary>
+    public void SaveUnlessCancelled(string path, CancellationToken cancel)
     {
-        var output = new ChecksummedWriter(stream);
+        using var files = new WholeFiles();
+        files.Write(path, stream => Write(new ChecksummedWriter(stream, cancel)));
+        cancel.ThrowIfCancellationRequested();
+        files.Commit();
+    }
+
+    private void Write(ChecksummedWriter output)
+    {
         output.Value(Magic);
         output.Value(Version);
         output.Bytes(JsonSerializer.SerializeToUtf8Bytes(Record));
@@ -68,7 +79,7 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
             output.Floats(layer.Bias);
         }
         output.Finish();
-    });
+    }
 
     /// <exception cref="ModelFormatException">The file is not a whole and undamaged .esnet.</exception>
     public static TrainedModel Load(string path)
@@ -117,7 +128,7 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
             yield return start..(start + Math.Min(Piece, length - start));
     }
 
-    private sealed class ChecksummedWriter(Stream stream)
+    private sealed class ChecksummedWriter(Stream stream, CancellationToken cancel)
     {
         private uint _crc = ~0u;
 
@@ -133,7 +144,10 @@ internal sealed record TrainedModel(Network Network, Featurizer Featurizer, IRea
         public void Floats(float[] values)
         {
             foreach (Range piece in Pieces(values.Length))
+            {
+                cancel.ThrowIfCancellationRequested();
                 Raw(MemoryMarshal.AsBytes(values.AsSpan(piece)));
+            }
         }
 
         private void Raw(ReadOnlySpan<byte> bytes)

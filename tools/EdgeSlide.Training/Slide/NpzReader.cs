@@ -19,6 +19,9 @@ internal static partial class NpzReader
 {
     private const int MaxHeader = 1 << 16;
 
+    /// <summary>Numbers read between two looks at the cancellation.</summary>
+    private const int Piece = 1 << 22;
+
     /// <exception cref="DataFormatException">The file is not such a network; says what is wrong.</exception>
     public static Network ReadNetwork(string path, CancellationToken cancel = default)
     {
@@ -30,7 +33,7 @@ internal static partial class NpzReader
             {
                 cancel.ThrowIfCancellationRequested();
                 ZipArchiveEntry bias = Find(path, zip, $"b_layer_{i}") ?? throw new DataFormatException(path, 0, $"has w_layer_{i} but no b_layer_{i}");
-                arrays.Add((Read(path, entry), Read(path, bias)));
+                arrays.Add((Read(path, entry, cancel), Read(path, bias, cancel)));
             }
             if (arrays.Count == 0)
                 throw new DataFormatException(path, 0, "has no array w_layer_0: not weights saved by SLIDE");
@@ -45,6 +48,10 @@ internal static partial class NpzReader
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             throw new DataFormatException(path, 0, "no such file", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new DataFormatException(path, 0, Directory.Exists(path) ? "is a directory, not a file" : "permission denied", e);
         }
     }
 
@@ -78,6 +85,8 @@ internal static partial class NpzReader
             }
             layers[l] = layer;
         }
+        if (layers.Length == 1)
+            throw new DataFormatException(path, 0, "has w_layer_0 only: a network needs a hidden layer before its output layer");
         return new Network(layers);
     }
 
@@ -88,10 +97,11 @@ internal static partial class NpzReader
         return found.Length <= 1 ? found.FirstOrDefault() : throw new DataFormatException(path, 0, $"has {name} twice");
     }
 
-    private static NpyArray Read(string path, ZipArchiveEntry entry)
+    private static NpyArray Read(string path, ZipArchiveEntry entry, CancellationToken cancel)
     {
         DataFormatException Problem(string what) => new(path, 0, $"{entry.FullName}: {what}");
-        using Stream stream = entry.Open();
+        // The framework's zip reader does not compare the checksum of what it reads.
+        using var stream = new Crc32Stream(entry.Open());
         Span<byte> start = stackalloc byte[8];
         stream.ReadExactly(start);
         if (start[0] != 0x93 || !start[1..6].SequenceEqual("NUMPY"u8))
@@ -129,10 +139,15 @@ internal static partial class NpzReader
         if (entry.Length != expected)
             throw Problem($"has {entry.Length} bytes, expected {expected}");
         var values = new float[length];
-        stream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
-        // Reading past the end makes the zip reader verify its checksum.
+        for (int done = 0; done < values.Length; done += Math.Min(Piece, values.Length - done))
+        {
+            cancel.ThrowIfCancellationRequested();
+            stream.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan(done, Math.Min(Piece, values.Length - done))));
+        }
         if (stream.ReadByte() >= 0)
             throw Problem("is longer than its shape");
+        if (stream.Crc != entry.Crc32)
+            throw Problem("is damaged (checksum)");
         for (int i = 0; i < values.Length; i++)
         {
             if (!float.IsFinite(values[i]))

@@ -21,8 +21,8 @@ internal sealed unsafe class SlideLayer : IDisposable
         Stride = VectorMath.Pad(inputs);
         Fraction = options.Fraction(index);
         // The output layer has no dropout: labels are answers, not units.
-        Mode = Fraction >= 1 || (output && options.Mode != ActiveMode.Lsh) ? ActiveMode.Dense : options.Mode;
-        Budget = Mode == ActiveMode.Dense ? outputs : Math.Max(1, (int)Math.Round(Fraction * outputs));
+        Mode = Fraction >= 1 || (output && (options.Mode != ActiveMode.Lsh || outputs <= options.LeastOthers + 1)) ? ActiveMode.Dense : options.Mode;
+        Budget = Mode == ActiveMode.Dense ? outputs : Math.Max(output ? options.LeastOthers + 1 : 1, (int)Math.Round(Fraction * outputs));
         Candidates = output ? Budget : Math.Min(outputs, Budget + (int)Math.Round(options.Spare * outputs));
         (_weights, _first, _second) = (new((long)outputs * Stride), new((long)outputs * Stride), new((long)outputs * Stride));
         (_bias, _biasFirst, _biasSecond) = (new(outputs), new(outputs), new(outputs));
@@ -52,7 +52,7 @@ internal sealed unsafe class SlideLayer : IDisposable
 
     public double Fraction { get; }
 
-    /// <summary>The most neurons that a row activates.</summary>
+    /// <summary>The most neurons that a row activates; in training, a row of many labels more output neurons.</summary>
     public int Budget { get; }
 
     /// <summary>The most neurons that a hashed layer evaluates for a row, to activate the best.</summary>
@@ -175,7 +175,9 @@ internal sealed unsafe class SlideLayer : IDisposable
             return found;
         }
         QueryKeys(state, ids, values, count);
-        int chosen = state.Sampler!.Choose(Tables!, state.Keys, _options.Sampling, _options.Threshold, Candidates, IsOutput && training ? labels : [], fill: training, noise, state.Ids);
+        ReadOnlySpan<int> forced = IsOutput && training ? labels : [];
+        int most = forced.IsEmpty ? Candidates : Math.Max(Candidates, forced.Length + _options.LeastOthers);
+        int chosen = state.Sampler!.Choose(Tables!, state.Keys, _options.Sampling, _options.Threshold, most, forced, fill: training, noise, state.Ids);
         state.Hashing += state.Sampler.Lookups;
         return chosen;
     }

@@ -38,6 +38,12 @@ internal sealed record SlideOptions
     /// <summary>Share of active neurons of each layer, the output last; 1 makes a layer dense. One value alone counts for all.</summary>
     public IReadOnlyList<double> Active { get; init; } = [1, 0.01];
 
+    /// <summary>
+    /// The fewest output neurons that are active beside a row's labels, whatever the share: a label that competes with no
+    /// other has a loss of 0 and learns nothing. An output layer with no more than these and a label is dense.
+    /// </summary>
+    public int LeastOthers { get; init; } = 15;
+
     public HashFamilyKind Family { get; init; } = HashFamilyKind.Hadamard;
 
     public int K { get; init; } = 6;
@@ -98,6 +104,7 @@ internal sealed record SlideOptions
         Require(Hidden.Count >= 1 && Hidden.All(w => w is >= 1 and <= 1 << 20), "hidden layers must have 1 to 1048576 neurons");
         Require(Active.Count == 1 || Active.Count == Hidden.Count + 1, $"the active share needs one value, or one for each of the {Hidden.Count + 1} layers");
         Require(Active.All(a => a is > 0 and <= 1), "active shares must be above 0 and at most 1");
+        Require(LeastOthers >= 1, "a label must compete with at least 1 other");
         Require(K is >= 1 and <= 32, "K must be 1 to 32");
         Require(L is >= 1 and <= 4096, "L must be 1 to 4096");
         Require(RangePow is >= 1 and <= 20, "the range power must be 1 to 20");

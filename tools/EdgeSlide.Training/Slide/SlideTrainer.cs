@@ -40,6 +40,8 @@ internal sealed unsafe class SlideTrainer : IDisposable
         options.Validate();
         if (data.RowCount == 0)
             throw new InvalidDataException("there are no training rows");
+        if (!Enumerable.Range(0, data.RowCount).Any(row => data.RowLabels(row).Length > 0))
+            throw new InvalidDataException("no training row has a label");
         (_options, _data) = (options, data);
         Network = new SlideNetwork(data.FeatureCount, data.LabelCount, data.FeatureIds.Length / (double)data.RowCount, options);
         _team = new WorkerTeam(options.Threads == 0 ? Environment.ProcessorCount : options.Threads);

@@ -49,14 +49,13 @@ internal static class ImportCommand
                 LineStartToken = FeaturizerRecord.NoToken,
             }, null, null);
             string target = parsed.GetValue(output)!;
-            cancel.ThrowIfCancellationRequested();
             new TrainedModel(network, featurizer, labels, labelFile is not null, new TrainingRecord
             {
                 Tool = "SLIDE C++ reference, imported",
                 Data = Path.GetFileName(file),
                 Trained = Provenance.Now,
                 Options = $"normalize {parsed.GetValue(normalize)}",
-            }).Save(target);
+            }).SaveUnlessCancelled(target, cancel);
             Screen.Say($"{string.Join('-', network.Layers.Select(l => l.Inputs).Append(network.OutputCount))} network, wrote {target}");
             return ExitCodes.Ok;
         });

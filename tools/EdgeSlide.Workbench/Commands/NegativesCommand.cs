@@ -46,16 +46,24 @@ internal static class NegativesCommand
 
     private static int Run(ParseResult parsed, CancellationToken cancel)
     {
+        float power = parsed.GetValue(Power);
+        TrainerOptions options = new()
+        {
+            BatchSize = parsed.GetValue(BatchSize), NegativePower = power, LshBits = parsed.GetValue(Bits), LshTables = parsed.GetValue(Tables),
+            Seed = parsed.GetValue(Seed), Threads = parsed.GetValue(Threads),
+        };
+        options.Validate();
+        int draws = parsed.GetValue(Draws), repetitions = parsed.GetValue(Repetitions), limit = parsed.GetValue(Limit);
+        if (draws < 4 || repetitions < 2 || limit < 1)
+            throw new CommandException(ExitCodes.Usage, "--negatives must be at least 4, --repetitions 2 and --rows 1");
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         if (model.Frequencies is null)
             throw new CommandException(ExitCodes.BadModel, "the network does not know its labels' frequencies: train it again");
         double holdOut = DataOptions.HeldOut(parsed, HoldOut, model.Record, parsed.GetValue(Rows)!);
-        int draws = parsed.GetValue(Draws), repetitions = parsed.GetValue(Repetitions), limit = parsed.GetValue(Limit);
-        if (draws < 4 || repetitions < 2 || limit < 1)
-            throw new CommandException(ExitCodes.Usage, "--negatives must be at least 4, --repetitions 2 and --rows 1");
         LoadedData loaded = Data.Read(parsed, [parsed.GetValue(Rows)!], model.Labels, cancel)[0];
         Dataset rows = QuantizeCommand.Featurize(model, holdOut > 0 ? loaded.HoldOut(holdOut).Validation : loaded, cancel);
-        float power = parsed.GetValue(Power);
+        if (rows.RowCount == 0)
+            throw new CommandException(ExitCodes.BadInput, $"{parsed.GetValue(Rows)}: no row is left to measure on{(holdOut > 0 ? "; --hold-out 0 takes all" : "")}");
         NegativesPlan[] plans =
         [
             new("uniform", draws, 0, 0),
@@ -65,12 +73,6 @@ internal static class NegativesCommand
             new("three quarters by LSH", draws / 4, power, draws - (draws / 4)),
             new("ideal (needs all logits)", draws, 1, 0, Ideal: true),
         ];
-        TrainerOptions options = new()
-        {
-            BatchSize = parsed.GetValue(BatchSize), LshBits = parsed.GetValue(Bits), LshTables = parsed.GetValue(Tables),
-            Seed = parsed.GetValue(Seed), Threads = parsed.GetValue(Threads),
-        };
-        options.Validate();
         using NegativesComparison comparison = new(options, model.Network, model.Frequencies, rows);
         NegativesFigures[] figures = Screen.Stages(stage =>
         {
@@ -79,7 +81,8 @@ internal static class NegativesCommand
         });
         if (parsed.GetValue(Json))
         {
-            NegativesRow[] measured = [.. plans.Zip(figures, (plan, f) => new NegativesRow(plan.Name, plan.Random, plan.Lsh, f.Labels, f.Bias, f.BiasError, f.PartitionError, f.LogError, f.GradientError, f.Cosine))];
+            NegativesRow[] measured = [.. plans.Zip(figures, (plan, f) => new NegativesRow(
+                plan.Name, plan.Random, plan.Lsh, Number(f.Labels), Number(f.Bias), Number(f.BiasError), Number(f.PartitionError), Number(f.LogError), Number(f.GradientError), Number(f.Cosine)))];
             System.Console.WriteLine(JsonSerializer.Serialize(measured, NegativesJson.Default.NegativesRowArray));
             return ExitCodes.Ok;
         }
@@ -93,11 +96,14 @@ internal static class NegativesCommand
         Screen.Output.Write(table);
         return ExitCodes.Ok;
     }
+
+    /// <summary>JSON has no other numbers: one label has no gradient to compare, and weights may overflow.</summary>
+    private static double? Number(double value) => double.IsFinite(value) ? value : null;
 }
 
-/// <summary>A plan and its figures, as <see cref="NegativesFigures"/> explains them.</summary>
+/// <summary>A plan and its figures, as <see cref="NegativesFigures"/> explains them; null is what is not a number.</summary>
 internal sealed record NegativesRow(
-    string Negatives, int Random, int Lsh, double Labels, double Bias, double BiasError, double ZError, double LogZError, double GradientError, double Cosine);
+    string Negatives, int Random, int Lsh, double? Labels, double? Bias, double? BiasError, double? ZError, double? LogZError, double? GradientError, double? Cosine);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
 [JsonSerializable(typeof(NegativesRow[]))]

@@ -27,11 +27,11 @@ internal static class SlideCommand
         var path = new Argument<string>("TRAIN") { Description = "Training rows, as for train." };
         var output = new Option<string>("--out", "-o") { Description = "The network file to write.", DefaultValueFactory = _ => "slide.esnet" };
         var test = new Option<string?>("--test") { Description = "Rows to measure P@1 on at the end." };
-        Option<string> active = DataOptions.Value("--active", "Share of active neurons of each layer, the output last.", "1,0.01");
+        Option<string> active = DataOptions.Value("--active", $"Share of active neurons of each layer, the output last; of the output layer at least a row's labels and {new SlideOptions().LeastOthers} others, if there are so many.", "1,0.01");
         Option<string> normalize = DataOptions.Choice("--normalize", "Scale every input to length 1 (l2) or leave it.", "l2", "none", "l2");
         var json = new Option<bool>("--json") { Description = "Print JSON instead of text." };
         var data = new DataOptions();
-        var knobs = new SlideOptionsGroup(new SlideOptions { K = 6, L = 50, RangePow = 12, RebuildRows = 2000, RebuildGrowth = 1.2, LearningRate = 1e-3f });
+        var knobs = new SlideOptionsGroup(new SlideOptions { K = 6, L = 50, RangePow = 12, RebuildRows = 2000, RebuildGrowth = 1.2, LearningRate = 1e-3f }, methods: false);
         var command = new Command("train", """
             Train as SLIDE does: each row evaluates and updates only the neurons that its hash codes find.
 
@@ -43,7 +43,7 @@ internal static class SlideCommand
         knobs.AddTo(command);
         command.SetLongAction((parsed, cancel) =>
         {
-            SlideOptions options = knobs.Read(parsed) with { Active = SlideOptionsGroup.Numbers(parsed, active, 1) };
+            SlideOptions options = knobs.Read(parsed) with { Active = SlideOptionsGroup.Shares(parsed, active) };
             options.Validate();
             WholeFile.Try(parsed.GetValue(output)!);
             string? testPath = parsed.GetValue(test);
@@ -94,7 +94,7 @@ internal static class SlideCommand
         Option<string> active = DataOptions.Value("--active", "Shares of active neurons in the hidden layers.", "0.05,0.1,0.25,0.5,0.75,0.9");
         Option<string> methods = DataOptions.Value("--methods", "Any of gemm (dense, in batches), dense, votes (hash the inputs), lsh (hash the weights), dropout, adaptive, wta.", "gemm,dense,votes,lsh,dropout,adaptive,wta");
         var json = new Option<bool>("--json") { Description = "Print JSON instead of a table." };
-        var knobs = new SlideOptionsGroup(new SlideOptions { Hidden = [1000, 1000, 1000], Family = HashFamilyKind.SparseProjection, K = 5, L = 20, RangePow = 6, BucketSize = 64, Spare = 0.15, RebuildRows = 200, RebuildGrowth = 1.3, LearningRate = 1e-3f, Epochs = 10 });
+        var knobs = new SlideOptionsGroup(new SlideOptions { Hidden = [1000, 1000, 1000], Family = HashFamilyKind.SparseProjection, K = 5, L = 20, RangePow = 6, BucketSize = 64, Spare = 0.15, RebuildRows = 200, RebuildGrowth = 1.3, LearningRate = 1e-3f, Epochs = 10 }, methods: true);
         var command = new Command("sweep", """
             Repeat the KDD 2017 experiment: accuracy and arithmetic by share of active neurons, against the dense network.
 
@@ -109,10 +109,13 @@ internal static class SlideCommand
         {
             SlideOptions options = knobs.Read(parsed) with { Active = [1.0] };
             options.Validate();
-            double[] shares = SlideOptionsGroup.Numbers(parsed, active, 1);
+            double[] shares = SlideOptionsGroup.Shares(parsed, active);
             string[] names = parsed.GetValue(methods)!.Split(',');
             if (names.FirstOrDefault(n => n != "gemm" && !Modes.ContainsKey(n)) is { } unknown)
                 throw new CommandException(ExitCodes.Usage, $"--methods: '{unknown}' is none of gemm, {string.Join(", ", Modes.Keys)}");
+            knobs.RequireSense(parsed, names, active);
+            if (parsed.GetValue(task) == "data" && new Option[] { rows, testRows }.FirstOrDefault(option => SlideOptionsGroup.IsGiven(parsed, option)) is { } made)
+                throw new CommandException(ExitCodes.Usage, $"{made.Name} is for --task convex or rectangles: a data file has its own rows");
             (Dataset train, Dataset held) = Load(parsed.GetValue(task)!, parsed.GetValue(path), parsed.GetValue(test), parsed.GetValue(rows), parsed.GetValue(testRows), cancel);
             Screen.Say($"{train.RowCount:N0} training rows, {held.RowCount:N0} test rows, {train.FeatureIds.Length / (double)train.RowCount:F0} of {train.FeatureCount} inputs not 0");
             RequireMemory(train, options);
@@ -175,6 +178,8 @@ internal static class SlideCommand
             throw new CommandException(ExitCodes.Usage, $"{path}: the sweep takes dense rows label,value,value,...");
         Featurizer featurizer = train.Fit(new FeatureOptions { Normalization = ValueNormalization.None });
         (Dataset a, Dataset b) = (train.Featurize(featurizer, cancel), held.Featurize(featurizer, cancel));
+        if (a.RowCount == 0 || b.RowCount == 0)
+            throw new CommandException(ExitCodes.BadInput, $"{(a.RowCount == 0 ? path : testPath ?? path)}: no row is left to {(a.RowCount == 0 ? "train" : "measure")} on");
         // Images come as 0 to 255; inputs of about 1 need no other learning rate than binary images.
         float most = a.FeatureValues.Select(MathF.Abs).DefaultIfEmpty(1f).Max();
         return (Divided(a, most), Divided(b, most));
