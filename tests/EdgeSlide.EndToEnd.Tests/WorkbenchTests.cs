@@ -212,6 +212,8 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("tune train.tsv bad.txt --plot train.tsv --overwrite", 2, "train.tsv would replace what this command reads")]
     [InlineData("tune net.eslide train.tsv --out z --plot z", 2, "z is named as the place of two outputs")]
     [InlineData("report train.tsv --out train.tsv --log empty", 2, "train.tsv would replace what this command reads")]
+    [InlineData("import bad.txt --out bad.txt", 2, "bad.txt would replace what this command reads")]
+    [InlineData("slide train bad.txt --test train.tsv --out train.tsv", 2, "train.tsv would replace what this command reads")]
     [InlineData("generate g --queries g", 2, "g is named as the place of two outputs")]
     [InlineData("data convert bad.txt bad.txt", 2, "bad.txt would replace what this command reads")]
     [InlineData("data split train.tsv train.tsv b", 2, "train.tsv would replace what this command reads")]
@@ -224,7 +226,7 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
         _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
         _shell.Write("wide.txt", "1 3 999999999\n0 1:1\n");
-        _shell.Run("ln -s train.tsv link; mkdir folder");
+        _shell.Run("ln -s train.tsv link");
         _shell.Write("unlabelled.txt", "2 3 3\n 0:1\n 1:1\n");
         _shell.Write("tiny.csv", "0,1,2\n1,2,1\n");
         _shell.Write("empty", "");

@@ -27,14 +27,15 @@ internal static class ImportCommand
             """) { path, output, names, normalize, zero };
         command.SetLongAction((parsed, cancel) =>
         {
-            string file = parsed.GetValue(path)!;
+            string file = parsed.GetValue(path)!, target = parsed.GetValue(output)!;
+            string? labelFile = parsed.GetValue(names);
+            OutputPaths.Require([target], file, labelFile);
             Network network = NpzReader.ReadNetwork(file, cancel);
             if (parsed.GetValue(zero))
             {
                 foreach (NetworkLayer layer in network.Layers)
                     Array.Clear(layer.Bias);
             }
-            string? labelFile = parsed.GetValue(names);
             IReadOnlyList<string> labels = labelFile is null
                 ? LabelVocabulary.Numbered(network.OutputCount).Names
                 : LabelVocabulary.Read(labelFile).Names;
@@ -48,7 +49,6 @@ internal static class ImportCommand
                 UnknownToken = FeaturizerRecord.NoToken,
                 LineStartToken = FeaturizerRecord.NoToken,
             }, null, null);
-            string target = parsed.GetValue(output)!;
             new TrainedModel(network, featurizer, labels, labelFile is not null, new TrainingRecord
             {
                 Tool = "SLIDE C++ reference, imported",

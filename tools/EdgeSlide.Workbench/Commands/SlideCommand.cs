@@ -45,8 +45,8 @@ internal static class SlideCommand
         {
             SlideOptions options = knobs.Read(parsed) with { Active = SlideOptionsGroup.Shares(parsed, active) };
             options.Validate();
-            WholeFile.Try(parsed.GetValue(output)!);
             string? testPath = parsed.GetValue(test);
+            OutputPaths.Require([parsed.GetValue(output)], parsed.GetValue(path), testPath, parsed.GetValue(data.Labels));
             IReadOnlyList<LoadedData> files = data.Read(parsed, testPath is null ? [parsed.GetValue(path)!] : [parsed.GetValue(path)!, testPath], null, cancel);
             Featurizer featurizer = files[0].Fit(new FeatureOptions
             {
