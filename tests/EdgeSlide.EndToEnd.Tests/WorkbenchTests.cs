@@ -138,12 +138,18 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("generate wide.eslide --queries nowhere/q.txt", 1, "nowhere/q.txt: there is no folder")]
     [InlineData("generate wide.eslide --keys 99", 2, "no more than its row has features")]
     [InlineData("grow", 2, "grow")]
+    [InlineData("train control.tsv", 4, "control.tsv:2: label 'b?' contains a control character")]
+    [InlineData("train train.tsv --labels tab.txt", 4, "tab.txt:2: a tab, but the first line has no id")]
+    [InlineData("train train.tsv --labels names.txt", 4, "names.txt:3: label 'a' is in line 1, too")]
     public void Bad_input_gets_one_line_and_its_exit_code(string command, int exitCode, string message)
     {
         _shell.Write("train.tsv", Colours.Rows(100, 1));
         _shell.Write("bad.txt", "2 3 3\n0 1:nan\n1 2:1\n");
         _shell.Write("large.txt", "3 3 3\n0 1:1\n0 1:3e38 2:3e38\n1 2:1\n");
         _shell.Write("empty", "");
+        _shell.Write("control.tsv", "a\tx\nb\u0001\tx\n");
+        _shell.Write("tab.txt", "a\n1\tb\n");
+        _shell.Write("names.txt", "a\nb\na\n");
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
         Outcome outcome = _shell.Run(Workbench.Command(command));
         Assert.Equal(exitCode, outcome.ExitCode);
@@ -152,6 +158,24 @@ public sealed class WorkbenchTests : IDisposable
         Assert.Contains(message, line, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", outcome.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("internal error", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Labels_with_equal_names_and_numbers_go_from_file_to_model()
+    {
+        string[] names = ["apples", "pears", "apples", "plums"];
+        _shell.Write("labels.tsv", string.Concat(names.Select((name, id) => $"{id}\t{name}\n")));
+        _shell.Write("rows.txt", "40 4 4\n" + string.Concat(Enumerable.Range(0, 40).Select(i => $"{i % 4} {i % 4}:1\n")));
+        _shell.Write("text.tsv", string.Concat(Enumerable.Range(0, 40).Select(i => $"{i % 4}\tw{i % 4}\n")));
+        Run("train rows.txt --labels labels.tsv --out net.esnet --epochs 1");
+        Run("eval net.esnet rows.txt");
+        Run("quantize net.esnet --data rows.txt --out net.eslide");
+        Run("train text.tsv --labels labels.tsv --min-count 1 --out text.esnet --epochs 1");
+        Assert.Equal(Run("eval net.esnet rows.txt --labels labels.tsv").Output, Run("eval net.esnet rows.txt").Output);
+        Run("eval text.esnet text.tsv --labels labels.tsv");
+        Refused("eval text.esnet text.tsv", 4, "text.tsv:1: label '0' is not one of the 4 known labels; if rows number their labels, give --labels FILE");
+        _shell.Write("named.tsv", "pears\tw1\napples\tw0\n");
+        Refused("eval text.esnet named.tsv", 4, "named.tsv:2: label 'apples' is the name of several labels");
     }
 
     [Fact]
@@ -183,6 +207,13 @@ public sealed class WorkbenchTests : IDisposable
         Outcome outcome = _shell.Run($"unshare -rm sh -c 'mount -t tmpfs -o size=20k none full && echo old > full/net.eslide && {Workbench.Command("quantize net.esnet --data train.tsv --out full/net.eslide")}; echo $?; ls full; cat full/net.eslide'");
         Assert.Equal("1\nnet.eslide\nold\n", outcome.Output);
         Assert.Contains("No space left on device", Assert.Single(outcome.ErrorLines, l => l.StartsWith("edgeslide-workbench: ", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
+    private void Refused(string command, int exitCode, string message)
+    {
+        Outcome outcome = _shell.Run(Workbench.Command(command));
+        Assert.Equal(exitCode, outcome.ExitCode);
+        Assert.Contains(message, Assert.Single(outcome.ErrorLines, l => l.StartsWith("edgeslide-workbench: ", StringComparison.Ordinal)), StringComparison.Ordinal);
     }
 
     private Outcome Run(string command)
