@@ -141,6 +141,9 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("train control.tsv", 4, "control.tsv:2: label 'b?' contains a control character")]
     [InlineData("train train.tsv --labels tab.txt", 4, "tab.txt:2: a tab, but the first line has no id")]
     [InlineData("train train.tsv --labels names.txt", 4, "names.txt:3: label 'a' is in line 1, too")]
+    [InlineData("data prose . ./", 2, "FOLDER and OUTDIR are the same folder")]
+    [InlineData("data prose books words --split split.tsv", 2, "words/test.txt.gz: is there already, and no file of books belongs to that part")]
+    [InlineData("data prose latin out", 4, "latin/book.txt:2: not valid UTF-8")]
     public void Bad_input_gets_one_line_and_its_exit_code(string command, int exitCode, string message)
     {
         _shell.Write("train.tsv", Colours.Rows(100, 1));
@@ -150,6 +153,7 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("control.tsv", "a\tx\nb\u0001\tx\n");
         _shell.Write("tab.txt", "a\n1\tb\n");
         _shell.Write("names.txt", "a\nb\na\n");
+        _shell.Run("mkdir books words latin; echo Text. > books/a.txt; printf 'a.txt\\ttrain\\n' > split.tsv; touch words/test.txt.gz; printf 'the\\ncaf\\351 was\\n' > latin/book.txt");
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
         Outcome outcome = _shell.Run(Workbench.Command(command));
         Assert.Equal(exitCode, outcome.ExitCode);
