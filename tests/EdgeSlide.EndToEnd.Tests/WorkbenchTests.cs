@@ -138,6 +138,8 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("generate wide.eslide --queries nowhere/q.txt", 1, "nowhere/q.txt: there is no folder")]
     [InlineData("generate wide.eslide --keys 99", 2, "no more than its row has features")]
     [InlineData("grow", 2, "grow")]
+    [InlineData("train train.tsv --label-power NaN", 2, "label power must be 0 to 4")]
+    [InlineData("train train.tsv --label-power 1e30", 2, "label power must be 0 to 4")]
     [InlineData("train control.tsv", 4, "control.tsv:2: label 'b?' contains a control character")]
     [InlineData("train train.tsv --labels tab.txt", 4, "tab.txt:2: a tab, but the first line has no id")]
     [InlineData("train train.tsv --labels names.txt", 4, "names.txt:3: label 'a' is in line 1, too")]
