@@ -188,6 +188,14 @@ public sealed class WorkbenchTests : IDisposable
     }
 
     [Fact]
+    public void Help_tells_the_default_of_an_option_that_is_on()
+    {
+        string help = Run("train --help").Output;
+        foreach (string option in new[] { "--age-moments", "--input-momentum" })
+            Assert.Contains("[default: true]", Assert.Single(help.Split('\n'), line => line.TrimStart().StartsWith(option, StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_bad_line_of_a_text_is_counted_once_though_its_words_are_counted_first()
     {
         _shell.Write("text.txt", [.. "one two three\n"u8, 0xff, (byte)'\n', .. "two three one\n"u8]);

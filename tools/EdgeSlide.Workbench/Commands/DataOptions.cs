@@ -110,5 +110,10 @@ internal sealed class DataOptions
         return Convert.ToHexStringLower(SHA256.HashData(file));
     }
 
-    public static Option<T> Value<T>(string name, string description, T value) => new(name) { Description = description, DefaultValueFactory = _ => value };
+    /// <summary>An option with a default, which help shows; of truth values it does not by itself.</summary>
+    public static Option<T> Value<T>(string name, string description, T value) => new(name)
+    {
+        Description = value is true ? $"{description} [default: true]" : description,
+        DefaultValueFactory = _ => value,
+    };
 }
