@@ -151,6 +151,9 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("quantize net.esnet --data train.tsv --hidden-bits 8", 2, "--hidden-bits needs --hidden-tables")]
     [InlineData("quantize net.esnet --data train.tsv --label-branch 8", 2, "--label-branch needs --label-tree")]
     [InlineData("compare net.esnet --data train.tsv --validation train.tsv --hold-out 0.1", 2, "--hold-out and --validation do not go together")]
+    [InlineData("eval net.esnet train.tsv --binary edgeslide", 2, "--binary needs --model")]
+    [InlineData("report net.esnet --model net.eslide --data train.tsv", 2, "--data needs --test")]
+    [InlineData("report net.esnet --model net.eslide --labels names.txt", 2, "--labels needs --test")]
     [InlineData("data prose . ./", 2, "FOLDER and OUTDIR are the same folder")]
     [InlineData("data prose books words --split split.tsv", 2, "words/test.txt.gz: is there already, and no file of books belongs to that part")]
     [InlineData("data prose latin out", 4, "latin/book.txt:2: not valid UTF-8")]
@@ -190,6 +193,24 @@ public sealed class WorkbenchTests : IDisposable
         Refused("eval text.esnet text.tsv", 4, "text.tsv:1: label '0' is not one of the 4 known labels; if rows number their labels, give --labels FILE");
         _shell.Write("named.tsv", "pears\tw1\napples\tw0\n");
         Refused("eval text.esnet named.tsv", 4, "named.tsv:2: label 'apples' is the name of several labels");
+    }
+
+    [Fact]
+    public void What_only_a_network_can_tell_gets_one_line_too()
+    {
+        _shell.Write("train.tsv", Colours.Rows(400, 1));
+        _shell.Write("bare.tsv", "\ttone3\n\ttone3 tone3b\n");
+        Run("train train.tsv --out net.esnet --min-count 1 --epochs 1");
+        Run("quantize net.esnet --data train.tsv --out net.eslide");
+        Refused("eval net.esnet bare.tsv", 4, "bare.tsv: no row has a label");
+        Refused("report net.esnet --test bare.tsv", 4, "bare.tsv: no row has a label");
+        Refused("report net.esnet --log .", 4, ".: is a directory, not a file");
+        Refused("report net.esnet --tuning nowhere.json", 4, "nowhere.json: no such file");
+        Refused("eval net.esnet train.tsv --model net.eslide --binary /bin/true", 1, "/bin/true printed no result");
+        _shell.Run("printf '#!/bin/sh\\necho {}\\n' > other; chmod +x other");
+        Refused("eval net.esnet train.tsv --model net.eslide --binary ./other", 1, "./other printed no result");
+        Refused("quantize net.esnet --data train.tsv --centroid-branch 8", 2, "--centroid-branch needs --centroid-levels");
+        Run("quantize net.esnet --data train.tsv --hide-features --centroid-branch 8 --out hidden.eslide");
     }
 
     [Fact]
