@@ -93,6 +93,15 @@ public sealed partial class TrainingProcessTests : IDisposable
         Assert.False(File.Exists(_shell.Path("net.esnet")));
     }
 
+    [Fact]
+    public void A_copy_of_the_best_epoch_is_counted_only_where_rows_are_held_out()
+    {
+        _shell.Write("train.tsv", Colours.Rows(100, seed: 1, colours: 200));
+        int[] needs = [.. new[] { "0.1", "0" }.Select(share => Succeed($"train train.tsv --out net.esnet --min-count 1 --epochs 1 --hidden 8192 --hold-out {share}").Error
+            .Split('\n').Single(line => line.StartsWith("training needs about", StringComparison.Ordinal)).Split(' ')[3]).Select(mebibytes => int.Parse(mebibytes, NumberStyles.AllowThousands, CultureInfo.InvariantCulture))];
+        Assert.True(needs[1] < needs[0], $"{needs[1]} MiB without held-out rows, {needs[0]} with some");
+    }
+
     [Theory]
     [InlineData("--resume", "--resume needs --checkpoint")]
     [InlineData("--checkpoint-every 5", "--checkpoint-every needs --checkpoint")]
