@@ -93,6 +93,15 @@ public sealed partial class TrainingProcessTests : IDisposable
         Assert.False(File.Exists(_shell.Path("net.esnet")));
     }
 
+    [Fact]
+    public void A_copy_of_the_best_epoch_is_counted_only_where_rows_are_held_out()
+    {
+        _shell.Write("train.tsv", Colours.Rows(100, seed: 1, colours: 200));
+        int[] needs = [.. new[] { "0.1", "0" }.Select(share => Succeed($"train train.tsv --out net.esnet --min-count 1 --epochs 1 --hidden 8192 --hold-out {share}").Error
+            .Split('\n').Single(line => line.StartsWith("training needs about", StringComparison.Ordinal)).Split(' ')[3]).Select(mebibytes => int.Parse(mebibytes, NumberStyles.AllowThousands, CultureInfo.InvariantCulture))];
+        Assert.True(needs[1] < needs[0], $"{needs[1]} MiB without held-out rows, {needs[0]} with some");
+    }
+
     [Theory]
     [InlineData("--resume", "--resume needs --checkpoint")]
     [InlineData("--checkpoint-every 5", "--checkpoint-every needs --checkpoint")]
@@ -100,6 +109,16 @@ public sealed partial class TrainingProcessTests : IDisposable
     [InlineData("--patience 2 --hold-out 0", "--patience needs held-out rows")]
     [InlineData("--hold-out 0.1 --validation train.tsv", "--hold-out and --validation do not go together")]
     [InlineData("--mode full --table-negatives 4", "table negatives belong to sampled mode")]
+    [InlineData("--mode full --negatives 4", "--negatives has no effect with --mode full")]
+    [InlineData("--mode full --negative-power 0", "--negative-power has no effect with --mode full")]
+    [InlineData("--lsh-bits 4", "--lsh-bits needs --lsh-negatives")]
+    [InlineData("--lsh-tables 4", "--lsh-tables needs --lsh-negatives")]
+    [InlineData("--keep last --hold-out 0", "--keep needs held-out rows")]
+    [InlineData("--evaluate-every 5 --log log.csv --hold-out 0", "--evaluate-every needs held-out rows")]
+    [InlineData("--bag 4", "--bag needs --format tokens")]
+    [InlineData("--positions 4", "--positions needs --format tokens")]
+    [InlineData("--format tokens --ngrams 1", "--ngrams has no effect with --format tokens")]
+    [InlineData("--format tokens --idf true", "--idf has no effect with --format tokens")]
     public void Options_that_would_have_no_effect_are_refused(string options, string message)
     {
         _shell.Write("train.tsv", Colours.Rows(100, seed: 1, colours: 200));

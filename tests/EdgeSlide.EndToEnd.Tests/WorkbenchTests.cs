@@ -220,6 +220,25 @@ public sealed class WorkbenchTests : IDisposable
     [InlineData("data split train.tsv a folder", 1, "folder: is a folder, not a file")]
     [InlineData("data describe wide.txt", 4, "wide.txt:1: header says 3 features and 999,999,999 labels, more than the 16,777,216")]
     [InlineData("grow", 2, "grow")]
+    [InlineData("train train.tsv --label-power NaN", 2, "label power must be 0 to 4")]
+    [InlineData("train train.tsv --label-power 1e30", 2, "label power must be 0 to 4")]
+    [InlineData("train train.tsv --epochs 1.5", 2, "--epochs 1.5: not a whole number")]
+    [InlineData("quantize net.esnet --data train.tsv --vote-blend inf", 2, "--vote-blend inf: not a number")]
+    [InlineData("generate wide.eslide --seed=-1", 2, "--seed -1: not a whole number from 0")]
+    [InlineData("train large.txt --ngrams 2", 2, "--ngrams is for text; large.txt has rows of numbers")]
+    [InlineData("train control.tsv", 4, "control.tsv:2: label 'b?' contains a control character")]
+    [InlineData("train train.tsv --labels tab.txt", 4, "tab.txt:2: a tab, but the first line has no id")]
+    [InlineData("train train.tsv --labels names.txt", 4, "names.txt:3: label 'a' is in line 1, too")]
+    [InlineData("quantize net.esnet --data train.tsv --validation train.tsv --hold-out 0.1", 2, "--hold-out and --validation do not go together")]
+    [InlineData("quantize net.esnet --data train.tsv --hidden-bits 8", 2, "--hidden-bits needs --hidden-tables")]
+    [InlineData("quantize net.esnet --data train.tsv --label-branch 8", 2, "--label-branch needs --label-tree")]
+    [InlineData("compare net.esnet --data train.tsv --validation train.tsv --hold-out 0.1", 2, "--hold-out and --validation do not go together")]
+    [InlineData("eval net.esnet train.tsv --binary edgeslide", 2, "--binary needs --model")]
+    [InlineData("report net.esnet --model net.eslide --data train.tsv", 2, "--data needs --test")]
+    [InlineData("report net.esnet --model net.eslide --labels names.txt", 2, "--labels needs --test")]
+    [InlineData("data prose . ./", 2, "FOLDER and OUTDIR are the same folder")]
+    [InlineData("data prose books words --split split.tsv", 2, "words/test.txt.gz: is there already, and no file of books belongs to that part")]
+    [InlineData("data prose latin out", 4, "latin/book.txt:2: not valid UTF-8")]
     public void Bad_input_gets_one_line_and_its_exit_code(string command, int exitCode, string message)
     {
         _shell.Write("train.tsv", Colours.Rows(100, 1));
@@ -231,6 +250,10 @@ public sealed class WorkbenchTests : IDisposable
         _shell.Write("tiny.csv", "0,1,2\n1,2,1\n");
         _shell.Write("empty", "");
         Directory.CreateDirectory(_shell.Path("folder"));
+        _shell.Write("control.tsv", "a\tx\nb\u0001\tx\n");
+        _shell.Write("tab.txt", "a\n1\tb\n");
+        _shell.Write("names.txt", "a\nb\na\n");
+        _shell.Run("mkdir books words latin; echo Text. > books/a.txt; printf 'a.txt\\ttrain\\n' > split.tsv; touch words/test.txt.gz; printf 'the\\ncaf\\351 was\\n' > latin/book.txt");
         _shell.Run("gzip -c train.tsv | head -c 200 > broken.tsv.gz");
         Outcome outcome = _shell.Run(Workbench.Command(command));
         Assert.Equal(exitCode, outcome.ExitCode);
@@ -239,6 +262,50 @@ public sealed class WorkbenchTests : IDisposable
         Assert.Contains(message, line, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", outcome.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("internal error", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Labels_with_equal_names_and_numbers_go_from_file_to_model()
+    {
+        string[] names = ["apples", "pears", "apples", "plums"];
+        _shell.Write("labels.tsv", string.Concat(names.Select((name, id) => $"{id}\t{name}\n")));
+        _shell.Write("rows.txt", "40 4 4\n" + string.Concat(Enumerable.Range(0, 40).Select(i => $"{i % 4} {i % 4}:1\n")));
+        _shell.Write("text.tsv", string.Concat(Enumerable.Range(0, 40).Select(i => $"{i % 4}\tw{i % 4}\n")));
+        Run("train rows.txt --labels labels.tsv --out net.esnet --epochs 1");
+        Run("eval net.esnet rows.txt");
+        Run("quantize net.esnet --data rows.txt --out net.eslide");
+        Run("train text.tsv --labels labels.tsv --min-count 1 --out text.esnet --epochs 1");
+        Assert.Equal(Run("eval net.esnet rows.txt --labels labels.tsv").Output, Run("eval net.esnet rows.txt").Output);
+        Run("eval text.esnet text.tsv --labels labels.tsv");
+        Refused("eval text.esnet text.tsv", 4, "text.tsv:1: label '0' is not one of the 4 known labels; if rows number their labels, give --labels FILE");
+        _shell.Write("named.tsv", "pears\tw1\napples\tw0\n");
+        Refused("eval text.esnet named.tsv", 4, "named.tsv:2: label 'apples' is the name of several labels");
+    }
+
+    [Fact]
+    public void What_only_a_network_can_tell_gets_one_line_too()
+    {
+        _shell.Write("train.tsv", Colours.Rows(400, 1));
+        _shell.Write("bare.tsv", "\ttone3\n\ttone3 tone3b\n");
+        Run("train train.tsv --out net.esnet --min-count 1 --epochs 1");
+        Run("quantize net.esnet --data train.tsv --out net.eslide");
+        Refused("eval net.esnet bare.tsv", 4, "bare.tsv: no row has a label");
+        Refused("report net.esnet --test bare.tsv", 4, "bare.tsv: no row has a label");
+        Refused("report net.esnet --log .", 4, ".: is a directory, not a file");
+        Refused("report net.esnet --tuning nowhere.json", 4, "nowhere.json: no such file");
+        Refused("eval net.esnet train.tsv --model net.eslide --binary /bin/true", 1, "/bin/true printed no result");
+        _shell.Run("printf '#!/bin/sh\\necho {}\\n' > other; chmod +x other");
+        Refused("eval net.esnet train.tsv --model net.eslide --binary ./other", 1, "./other printed no result");
+        Refused("quantize net.esnet --data train.tsv --centroid-branch 8", 2, "--centroid-branch needs --centroid-levels");
+        Run("quantize net.esnet --data train.tsv --hide-features --centroid-branch 8 --out hidden.eslide");
+    }
+
+    [Fact]
+    public void Help_tells_the_default_of_an_option_that_is_on()
+    {
+        string help = Run("train --help").Output;
+        foreach (string option in new[] { "--age-moments", "--input-momentum" })
+            Assert.Contains("[default: true]", Assert.Single(help.Split('\n'), line => line.TrimStart().StartsWith(option, StringComparison.Ordinal)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -280,6 +347,13 @@ public sealed class WorkbenchTests : IDisposable
         Outcome outcome = _shell.Run($"unshare -rm sh -c 'mount -t tmpfs -o size=20k none full && echo old > full/net.eslide && {Workbench.Command("quantize net.esnet --data train.tsv --out full/net.eslide")}; echo $?; ls full; cat full/net.eslide'");
         Assert.Equal("1\nnet.eslide\nold\n", outcome.Output);
         Assert.Contains("No space left on device", Assert.Single(outcome.ErrorLines, l => l.StartsWith("edgeslide-workbench: ", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
+    private void Refused(string command, int exitCode, string message)
+    {
+        Outcome outcome = _shell.Run(Workbench.Command(command));
+        Assert.Equal(exitCode, outcome.ExitCode);
+        Assert.Contains(message, Assert.Single(outcome.ErrorLines, l => l.StartsWith("edgeslide-workbench: ", StringComparison.Ordinal)), StringComparison.Ordinal);
     }
 
     private Outcome Run(string command)

@@ -26,9 +26,22 @@ internal sealed class DeviceBinary(string path)
     /// <summary>Runs the binary and parses the JSON object that it prints.</summary>
     public JsonElement RunJson(IReadOnlyList<string> arguments, CancellationToken cancel)
     {
-        using JsonDocument document = JsonDocument.Parse(RunText(arguments, null, cancel));
-        return document.RootElement.Clone();
+        string text = RunText(arguments, null, cancel);
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(text);
+            if (document.RootElement.ValueKind == JsonValueKind.Object)
+                return document.RootElement.Clone();
+        }
+        catch (JsonException)
+        {
+            // Told below: any program can be given as --binary.
+        }
+        throw NoResult();
     }
+
+    /// <summary>For a program that ran well and is not the device binary, or one of another version.</summary>
+    public CommandException NoResult() => new(ExitCodes.Failure, $"{path} printed no result; is it an edgeslide of this version?");
 
     /// <summary>Runs the binary with some standard input; returns what it prints.</summary>
     public string RunText(IReadOnlyList<string> arguments, string? input, CancellationToken cancel)

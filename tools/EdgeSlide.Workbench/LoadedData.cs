@@ -55,8 +55,8 @@ internal abstract record LoadedData
                 : TokenFormat.BuildVocabulary(paths[0], minimumCount, skipped is null ? null : new SkippedRows(), cancel);
             return [.. paths.Select(path => new LoadedText(TokenFormat.Read(path, vocabulary, skipped, cancel), storage))];
         }
-        LabelVocabulary? known = labelFile is not null ? LabelVocabulary.Read(labelFile)
-            : labels is not null ? KnownLabels(labels)
+        LabelVocabulary? known = labelFile is not null ? LabelVocabulary.Read(labelFile, distinct: labels is null)
+            : labels is not null ? LabelVocabulary.OfNetwork(labels)
             : null;
         return [.. RowFormats.Read(paths, known, skipped, storage, cancel).Select(rows => new LoadedRows(rows, skipped is not null))];
     }
@@ -84,14 +84,6 @@ internal abstract record LoadedData
         foreach (string label in labels)
             words.GetOrAdd(System.Text.Encoding.UTF8.GetBytes(label));
         return new TokenVocabulary(words);
-    }
-
-    private static LabelVocabulary KnownLabels(IReadOnlyList<string> labels)
-    {
-        bool numbered = true;
-        for (int i = 0; i < labels.Count && numbered; i++)
-            numbered = labels[i] == i.ToString();
-        return numbered ? LabelVocabulary.Numbered(labels.Count) : LabelVocabulary.FromNames(labels);
     }
 }
 

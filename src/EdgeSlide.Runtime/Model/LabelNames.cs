@@ -81,7 +81,7 @@ internal sealed unsafe class LabelNames
     }
 
     /// <summary>Control characters (C0, DEL, C1) in a name could forge lines of output or drive the terminal.</summary>
-    private static bool HasControls(ReadOnlySpan<byte> utf8)
+    public static bool HasControls(ReadOnlySpan<byte> utf8)
     {
         if (utf8.ContainsAnyInRange((byte)0, (byte)0x1F) || utf8.Contains((byte)0x7F))
             return true;

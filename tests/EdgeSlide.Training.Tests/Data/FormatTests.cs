@@ -191,6 +191,8 @@ public sealed class FormatTests : IDisposable
     [InlineData("a,\tx\n", "1: label list ends with a comma")]
     [InlineData("a,,b\tx\n", "1: empty label in the label list")]
     [InlineData("ok\tx\nä,b,ä\tx\n", "2: label 'ä' occurs twice")]
+    [InlineData("ok\tx\nb,a\u001b\tx\n", "2: label 'a?' contains a control character")]
+    [InlineData("a\u0085b\tx\n", "1: label 'a?b' contains a control character")]
     public void Text_damage_gives_one_line(string text, string problem) => AssertProblem(problem, text, path => TextFormat.Read(path));
 
     [Fact]
@@ -248,6 +250,9 @@ public sealed class FormatTests : IDisposable
     [InlineData("0\tx\n1\t\n", "2: label has no name")]
     [InlineData("0\tx\n1\n", "2: 1 columns, the name is expected in column 2")]
     [InlineData("x\n\n", "2: label has no name")]
+    [InlineData("a\n1\tb\n", "2: a tab, but the first line has no id")]
+    [InlineData("0\ta\n1\tb\u007f\n", "2: label 'b?' contains a control character")]
+    [InlineData("a\nb\u0001\n", "2: label 'b?' contains a control character")]
     [InlineData("", "file is empty")]
     public void Label_file_damage_gives_one_line(string text, string problem) => AssertProblem(problem, text, path => LabelVocabulary.Read(path));
 
@@ -259,6 +264,25 @@ public sealed class FormatTests : IDisposable
         Assert.Equal("2", labels.Key(2));
         labels.Write(_files.Path("l.gz"));
         Assert.Equal(labels.Names, LabelVocabulary.Read(_files.Path("l.gz")).Names);
+    }
+
+    [Fact]
+    public void Equal_names_are_refused_where_no_id_tells_them_apart()
+    {
+        AssertProblem("3: label 'x' is in line 1, too; equal names need ids (id<TAB>name)", "x\ny\nx\n", path => LabelVocabulary.Read(path, distinct: true));
+        Assert.Equal(["x", "y", "x"], LabelVocabulary.Read(_files.Write("l", "0\tx\n1\ty\n2\tx\n"), distinct: true).Names);
+    }
+
+    [Fact]
+    public void A_name_that_labels_of_a_network_share_matters_only_to_rows_that_use_it()
+    {
+        LabelVocabulary labels = LabelVocabulary.OfNetwork(["x", "y", "x", "z"]);
+        Assert.Equal([3, 1], TextFormat.Read(_files.Write("a", "z,y\ttext\n"), labels).RowLabels(0).ToArray());
+        Assert.Equal([2], XcFormat.Read(_files.Write("b", "1 1 4\n2 0:1\n"), labels).RowLabels(0).ToArray());
+        AssertProblem("2: label 'x' is the name of several labels; number them, and give --labels FILE as for train", "y\ttext\nx\ttext\n", path => TextFormat.Read(path, labels));
+        AssertProblem("1: label '2' is not one of the 4 known labels; if rows number their labels, give --labels FILE as for train", "2\ttext\n", path => TextFormat.Read(path, labels));
+        AssertProblem("1: label 'w' is not one of the 4 known labels", "w\ttext\n", path => TextFormat.Read(path, labels));
+        Assert.Equal([1], TextFormat.Read(_files.Write("c", "1\ttext\n"), LabelVocabulary.OfNetwork(["0", "1"])).RowLabels(0).ToArray());
     }
 
     [Fact]
@@ -281,6 +305,7 @@ public sealed class FormatTests : IDisposable
         string path = _files.Write("a", "c b c\na c b\nd\n");
         Assert.Equal(["<eos>", "<unk>", "c", "b"], Words(TokenFormat.BuildVocabulary(path, minimumCount: 2)));
         Assert.Equal(["<eos>", "<unk>", "c", "b", "a", "d"], Words(TokenFormat.BuildVocabulary(path)));
+        Assert.Equal(["<eos>", "<unk>", "a"], Words(TokenFormat.BuildVocabulary(_files.Write("c", "a b\u0001 b\u0001\n"))));
 
         static IEnumerable<string> Words(TokenVocabulary vocabulary) => Enumerable.Range(0, vocabulary.Count).Select(vocabulary.Words.Text);
     }
@@ -288,6 +313,7 @@ public sealed class FormatTests : IDisposable
     [Theory]
     [InlineData("<eos>\na\na\n", "3: word 'a' occurs twice")]
     [InlineData("<eos>\n\n", "2: empty line")]
+    [InlineData("<eos>\na\u0001\n", "2: word 'a?' contains a control character")]
     [InlineData("<eos>\na b\n", "2: word 'a b' contains white space")]
     [InlineData("a\n", "vocabulary has no <eos>")]
     public void Vocabulary_damage_gives_one_line(string text, string problem) => AssertProblem(problem, text, path => TokenFormat.ReadVocabulary(path));

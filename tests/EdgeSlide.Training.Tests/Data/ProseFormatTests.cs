@@ -25,6 +25,16 @@ public sealed class ProseFormatTests : IDisposable
     }
 
     [Fact]
+    public void A_book_that_is_not_utf8_is_refused_with_its_line()
+    {
+        string path = Path.Combine(_folder, "book.txt");
+        File.WriteAllBytes(path, [.. "the first line\nthe caf"u8, 0xe9, .. " was na"u8, 0xef, .. "ve\n"u8]);
+        DataFormatException failure = Assert.Throws<DataFormatException>(() => OutputFile.Write(Path.Combine(_folder, "out.txt"), output => ProseFormat.Convert(path, output)));
+        Assert.Equal($"{path}:2: not valid UTF-8", failure.Message);
+        Assert.Equal(path, Assert.Single(Directory.GetFiles(_folder)));
+    }
+
+    [Fact]
     public void A_split_file_with_an_unknown_part_is_refused_with_its_line()
     {
         string path = Path.Combine(_folder, "split.tsv");

@@ -101,6 +101,17 @@ public sealed class ReportTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_log_or_a_tuning_result_that_is_no_file_is_bad_input()
+    {
+        string missing = Path.Combine(_folder, "nothing");
+        foreach (Action<string> read in new Action<string>[] { path => TrainingLogReader.Read(path), path => TuningReport.Read(path) })
+        {
+            Assert.Equal($"{missing}: no such file", Assert.Throws<DataFormatException>(() => read(missing)).Message);
+            Assert.Equal($"{_folder}: is a directory, not a file", Assert.Throws<DataFormatException>(() => read(_folder)).Message);
+        }
+    }
+
     [Theory]
     [InlineData("{}")]
     [InlineData("[1]")]

@@ -31,7 +31,9 @@ internal static class InputFile
         }
     }
 
-    private static FileStream OpenRaw(string path)
+    /// <summary>The bytes of a file as they are.</summary>
+    /// <exception cref="DataFormatException">No such file, or no permission.</exception>
+    public static FileStream OpenRaw(string path)
     {
         try
         {

@@ -1,4 +1,5 @@
 using System.Text;
+using EdgeSlide.Model;
 
 namespace EdgeSlide.Training.Data;
 
@@ -8,13 +9,18 @@ namespace EdgeSlide.Training.Data;
 /// </summary>
 internal sealed class LabelVocabulary
 {
+    private const int Ambiguous = -1;
+
     private readonly Utf8Vocabulary? _keys;
     private readonly string[] _names;
+    // The label of each key; null where that is the key's own number.
+    private readonly int[]? _ids;
 
-    private LabelVocabulary(string[] names, Utf8Vocabulary? keys)
+    private LabelVocabulary(string[] names, Utf8Vocabulary? keys, int[]? ids = null)
     {
         _names = names;
         _keys = keys;
+        _ids = ids;
     }
 
     public int Count => _names.Length;
@@ -32,6 +38,23 @@ internal sealed class LabelVocabulary
         return FromKeys(keys);
     }
 
+    /// <summary>
+    /// The labels of a network, by their names. Whether these came from a label file, and rows number labels, is not known;
+    /// equal names are no key.
+    /// </summary>
+    public static LabelVocabulary OfNetwork(IReadOnlyList<string> names)
+    {
+        if (names.Select((name, id) => name == id.ToString()).All(numbered => numbered)) return Numbered(names.Count);
+        var keys = new Utf8Vocabulary();
+        var ids = new List<int>();
+        for (int id = 0; id < names.Count; id++)
+        {
+            if (keys.TryAdd(Encoding.UTF8.GetBytes(names[id]), out int key)) ids.Add(id);
+            else ids[key] = Ambiguous;
+        }
+        return new LabelVocabulary([.. names], keys, [.. ids]);
+    }
+
     /// <summary>Labels 0 to count - 1, which have no other name.</summary>
     public static LabelVocabulary Numbered(int count)
     {
@@ -45,10 +68,12 @@ internal sealed class LabelVocabulary
     /// name, the line's number being the id.
     /// </summary>
     /// <param name="nameColumn">1-based column of the readable name; by default the third where there is one, else the last.</param>
-    public static LabelVocabulary Read(string path, int? nameColumn = null)
+    /// <param name="distinct">Refuse equal names where no id tells them apart.</param>
+    public static LabelVocabulary Read(string path, int? nameColumn = null, bool distinct = false)
     {
         using var source = new LineSource(path);
         var names = new Dictionary<int, string>();
+        var lines = new Dictionary<string, long>();
         bool? withIds = null;
         while (source.TryReadLine(out ReadOnlyMemory<byte> line))
         {
@@ -73,7 +98,15 @@ internal sealed class LabelVocabulary
                     throw source.Problem(source.LinesRead, $"{columns.Length} columns, the name is expected in column {Math.Max(column, 2)}");
                 name = columns[column - 1];
             }
+            else if (columns.Length > 1)
+            {
+                throw source.Problem(source.LinesRead, "a tab, but the first line has no id");
+            }
             if (name.Length == 0) throw source.Problem(source.LinesRead, "label has no name");
+            byte[] utf8 = Encoding.UTF8.GetBytes(name);
+            if (LabelNames.HasControls(utf8)) throw source.Problem(source.LinesRead, $"label {Field.Quote(utf8)} contains a control character");
+            if (distinct && !withIds.Value && !lines.TryAdd(name, source.LinesRead))
+                throw source.Problem(source.LinesRead, $"label {Field.Quote(utf8)} is in line {lines[name]}, too; equal names need ids (id<TAB>name)");
             if (!names.TryAdd(id, name)) throw source.Problem(source.LinesRead, $"label id {id} occurs twice");
         }
         for (int id = 0; id < names.Count; id++)
@@ -84,8 +117,23 @@ internal sealed class LabelVocabulary
     }
 
     /// <summary>Finds a label by its key in a row.</summary>
-    public bool TryGetId(ReadOnlySpan<byte> key, out int id) =>
-        _keys is not null ? _keys.TryGetId(key, out id) : Field.TryParseId(key, out id) && id < Count;
+    public bool TryGetId(ReadOnlySpan<byte> key, out int id)
+    {
+        if (_keys is null) return Field.TryParseId(key, out id) && id < Count;
+        bool found = _keys.TryGetId(key, out id);
+        if (!found || _ids is null) return found;
+        id = _ids[id];
+        return id != Ambiguous;
+    }
+
+    /// <summary>What is wrong with a key that <see cref="TryGetId"/> does not find.</summary>
+    public string Problem(ReadOnlySpan<byte> key)
+    {
+        if (_keys is not null && _keys.TryGetId(key, out _))
+            return $"label {Field.Quote(key)} is the name of several labels; number them, and give --labels FILE as for train";
+        bool number = _ids is not null && Field.TryParseId(key, out int id) && id < Count;
+        return $"label {Field.Quote(key)} is not one of the {Count} known labels{(number ? "; if rows number their labels, give --labels FILE as for train" : "")}";
+    }
 
     /// <summary>What a row says for this label.</summary>
     public string Key(int id) => _keys is not null ? _names[id] : id.ToString();
@@ -154,10 +202,14 @@ internal sealed class LabelColumn(LabelVocabulary? labels)
         while (problem is null && Field.TryTake(ref list, (byte)',', out ReadOnlySpan<byte> key))
         {
             if (key.IsEmpty) problem = "empty label in the label list";
-            else if (labels is null) _lists.Add(_found.GetOrAdd(key));
+            else if (labels is null)
+            {
+                if (_found.TryAdd(key, out int found) && LabelNames.HasControls(key)) problem = $"label {Field.Quote(key)} contains a control character";
+                _lists.Add(found);
+            }
             else if (labels.TryGetId(key, out int id)) _lists.Add(id);
             else if (dropUnknown) unknown++;
-            else problem = $"label {Field.Quote(key)} is not one of the {labels.Count} known labels";
+            else problem = labels.Problem(key);
         }
         if (problem is null && Field.FindDuplicate(_lists.Open) is >= 0 and int twice)
             problem = $"label {(labels is null ? Field.Quote(_found[twice]) : $"'{labels.Key(twice)}'")} occurs twice";

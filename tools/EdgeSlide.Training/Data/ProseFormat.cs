@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Unicode;
 
 namespace EdgeSlide.Training.Data;
 
@@ -13,14 +14,14 @@ internal static class ProseFormat
     private static readonly HashSet<string> Abbreviations = ["mr", "mrs", "ms", "dr", "st", "messrs", "esq", "rev", "hon", "capt", "col", "gen", "prof", "vol", "no"];
 
     /// <summary>Which part of a data set a file belongs to, by lines <c>file TAB part</c>; further columns are ignored.</summary>
-    /// <exception cref="DataFormatException">A line has no part, or one that is not train, valid or test.</exception>
+    /// <exception cref="DataFormatException">A line has no part, or one that is not train, valid or test, or is not UTF-8.</exception>
     public static Dictionary<string, string> ReadSplit(string path)
     {
         using var source = new LineSource(path);
         var parts = new Dictionary<string, string>(StringComparer.Ordinal);
         while (source.TryReadLine(out ReadOnlyMemory<byte> line))
         {
-            string[] cells = Encoding.UTF8.GetString(line.Span).Split('\t');
+            string[] cells = Text(source, line).Split('\t');
             if (cells.Length < 2 || cells[1] is not ("train" or "valid" or "test"))
                 throw source.Problem(source.LinesRead, $"not 'file<TAB>train|valid|test': {Field.Quote(line.Span)}");
             parts[cells[0]] = cells[1];
@@ -29,13 +30,14 @@ internal static class ProseFormat
     }
 
     /// <summary>Appends a file's sentences; returns how many words they have.</summary>
+    /// <exception cref="DataFormatException">A line is not UTF-8.</exception>
     public static long Convert(string path, Utf8Output output, CancellationToken cancel = default)
     {
         using var source = new LineSource(path, cancel);
         var sentence = new Sentence(output);
         while (source.TryReadLine(out ReadOnlyMemory<byte> line))
         {
-            string text = Encoding.UTF8.GetString(line.Span);
+            string text = Text(source, line);
             if (string.IsNullOrWhiteSpace(text))
                 sentence.End();
             else
@@ -44,6 +46,10 @@ internal static class ProseFormat
         sentence.End();
         return sentence.Words;
     }
+
+    private static string Text(LineSource source, ReadOnlyMemory<byte> line) => Utf8.IsValid(line.Span)
+        ? Encoding.UTF8.GetString(line.Span)
+        : throw source.Problem(source.LinesRead, "not valid UTF-8");
 
     private sealed class Sentence(Utf8Output output)
     {

@@ -1,3 +1,5 @@
+using EdgeSlide.Model;
+
 namespace EdgeSlide.Training.Data;
 
 /// <summary>The words of a token stream by id.</summary>
@@ -66,6 +68,7 @@ internal static class TokenFormat
             if (!System.Text.Unicode.Utf8.IsValid(line.Span)) throw source.Problem(source.LinesRead, "not valid UTF-8");
             if (line.IsEmpty) throw source.Problem(source.LinesRead, "empty line");
             if (line.Span.IndexOfAny(WhiteSpace) >= 0) throw source.Problem(source.LinesRead, $"word {Field.Quote(line.Span)} contains white space");
+            if (LabelNames.HasControls(line.Span)) throw source.Problem(source.LinesRead, $"word {Field.Quote(line.Span)} contains a control character");
             if (!words.TryAdd(line.Span, out _)) throw source.Problem(source.LinesRead, $"word {Field.Quote(line.Span)} occurs twice");
         }
         if (!words.TryGetId(TokenVocabulary.EndOfLine, out _)) throw source.Problem(0, "vocabulary has no <eos>");
@@ -74,7 +77,8 @@ internal static class TokenFormat
 
     /// <summary>
     /// Makes a vocabulary of the words that occur at least <paramref name="minimumCount"/> times, most frequent first,
-    /// behind <c>&lt;eos&gt;</c> (0) and <c>&lt;unk&gt;</c> (1).
+    /// behind <c>&lt;eos&gt;</c> (0) and <c>&lt;unk&gt;</c> (1). A word with a control character, which cannot be an answer's
+    /// name, is left out like a rare one.
     /// </summary>
     public static TokenVocabulary BuildVocabulary(string path, int minimumCount = 1, SkippedRows? skipped = null, CancellationToken cancel = default)
     {
@@ -89,7 +93,7 @@ internal static class TokenFormat
                 counts[id] += block.Counts[i];
             }
         });
-        int[] order = [.. Enumerable.Range(0, all.Count).Where(id => counts[id] >= minimumCount)];
+        int[] order = [.. Enumerable.Range(0, all.Count).Where(id => counts[id] >= minimumCount && !LabelNames.HasControls(all[id]))];
         Array.Sort(order, (x, y) => counts[x] != counts[y] ? counts[y].CompareTo(counts[x]) : all[x].SequenceCompareTo(all[y]));
         var words = new Utf8Vocabulary();
         words.GetOrAdd(TokenVocabulary.EndOfLine);

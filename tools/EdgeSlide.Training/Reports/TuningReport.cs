@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Xml.Linq;
+using EdgeSlide.Training.Data;
 using EdgeSlide.Training.Tuning;
 
 namespace EdgeSlide.Training.Reports;
@@ -21,12 +22,14 @@ internal sealed record TuningReport(string Model, string Validation, TuningResul
 
     public string ToJson() => JsonSerializer.Serialize(this, Json);
 
+    /// <exception cref="DataFormatException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is not what `tune --json` prints.</exception>
     public static TuningReport Read(string path)
     {
         try
         {
-            TuningReport? report = JsonSerializer.Deserialize<TuningReport>(File.ReadAllBytes(path), Json);
+            using FileStream file = InputFile.OpenRaw(path);
+            TuningReport? report = JsonSerializer.Deserialize<TuningReport>(file, Json);
             if (report is { Model: not null, Validation: not null, Result: { Dense: not null, Front: not null, Points: not null, Sources: not null, Options: not null } result }
                 && result.Sources.All(name => name is not null) && result.Front.Concat(result.Points).All(IsWhole) && new[] { result.Current, result.Chosen }.All(p => p is null || IsWhole(p)))
             {

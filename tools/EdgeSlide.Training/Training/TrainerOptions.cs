@@ -192,6 +192,7 @@ public sealed record TrainerOptions
         Require(float.IsFinite(Epsilon) && Epsilon > 0, "epsilon must be positive");
         Require(float.IsFinite(WeightDecay) && WeightDecay >= 0, "weight decay must not be negative");
         Require(FeatureDropout is >= 0 and < 1 && HiddenDropout is >= 0 and < 1, "dropout must be at least 0 and below 1");
+        Require(LabelCountPower is >= 0 and <= 4, "label power must be 0 to 4");
         Require(!KeepLast || Patience == 0, "patience waits for a better epoch to keep, so it does not go with keeping the last");
         Require(Threads >= 0 && Patience >= 0 && ValidationRows > 0 && CheckpointEvery >= 0 && EvaluateEvery >= 0, "counts must not be negative");
     }

@@ -14,23 +14,20 @@ internal static class TrainingLogReader
     /// <exception cref="DataFormatException">The file is not a training log.</exception>
     public static (IReadOnlyList<string> Phases, IReadOnlyList<TrainingLogLine> Lines) Read(string path)
     {
-        string[] text;
-        try
+        var text = new List<string>();
+        using (var reader = new StreamReader(InputFile.OpenRaw(path)))
         {
-            text = File.ReadAllLines(path);
+            while (reader.ReadLine() is { } line)
+                text.Add(line);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new DataFormatException(path, 0, "no such file", e);
-        }
-        string[] header = text.Length == 0 ? [] : text[0].Split(',');
+        string[] header = text.Count == 0 ? [] : text[0].Split(',');
         if (header.Length <= Figures.Length || !header.AsSpan(0, Figures.Length).SequenceEqual(Figures) || !header.Skip(Figures.Length).All(h => h.EndsWith(Seconds, StringComparison.Ordinal)))
-            throw new DataFormatException(path, text.Length == 0 ? 0 : 1, "is not a log from train --log");
+            throw new DataFormatException(path, text.Count == 0 ? 0 : 1, "is not a log from train --log");
         var lines = new List<TrainingLogLine>();
-        for (int i = 1; i < text.Length; i++)
+        for (int i = 1; i < text.Count; i++)
         {
             string[] cells = text[i].Split(',');
-            if (cells.Length < header.Length && i == text.Length - 1)
+            if (cells.Length < header.Length && i == text.Count - 1)
                 break;
             var values = new double[header.Length];
             for (int c = 0; c < values.Length; c++)

@@ -90,6 +90,7 @@ internal static class CompareCommand
         var votes = new SelectorOptions { TopVote = parsed.GetValue(TopVote), NextVote = parsed.GetValue(NextVote), TrueVote = parsed.GetValue(TrueVote), TailPower = parsed.GetValue(TailVotes) };
         votes.Validate();
         string? validationPath = parsed.GetValue(Validation);
+        DataOptions.Require(parsed, validationPath is null, "and --validation do not go together: the rows to judge on come from one of them", HoldOut);
         if (parsed.GetValue(Rows) < 2)
             throw new CommandException(ExitCodes.Usage, "--rows must be at least 2");
         TrainedModel model = TrainedModel.Load(parsed.GetValue(NetworkFile)!);

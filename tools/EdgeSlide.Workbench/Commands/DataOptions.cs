@@ -110,5 +110,24 @@ internal sealed class DataOptions
         return Convert.ToHexStringLower(SHA256.HashData(file));
     }
 
-    public static Option<T> Value<T>(string name, string description, T value) => new(name) { Description = description, DefaultValueFactory = _ => value };
+    /// <summary>An option with a default, which help shows; of truth values it does not by itself.</summary>
+    public static Option<T> Value<T>(string name, string description, T value) => new(name)
+    {
+        Description = value is true ? $"{description} [default: true]" : description,
+        DefaultValueFactory = _ => value,
+    };
+
+    /// <summary>True if the user wrote the option.</summary>
+    public static bool IsGiven(ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
+
+    /// <summary>Refuses options that would have no effect.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="effect">Whether they have one.</param>
+    /// <param name="why">What they need, to follow the name of one.</param>
+    /// <param name="options">The options.</param>
+    public static void Require(ParseResult parsed, bool effect, string why, params Option[] options)
+    {
+        if (!effect && options.FirstOrDefault(option => IsGiven(parsed, option)) is { } useless)
+            throw new CommandException(ExitCodes.Usage, $"{useless.Name} {why}");
+    }
 }

@@ -31,11 +31,14 @@ internal static class EvalCommand
     {
         if (parsed.GetValue(Model) is not null && parsed.GetValue(Data.SkipBadRows))
             throw new CommandException(ExitCodes.Usage, "--skip-bad-rows and --model do not go together: the device binary reads TEST itself, and leaves no row out");
+        DataOptions.Require(parsed, parsed.GetValue(Model) is not null, "needs --model", Binary);
         TrainedModel network = TrainedModel.Load(parsed.GetValue(NetworkFile)!);
         string testPath = parsed.GetValue(Test)!;
         string? trainPath = parsed.GetValue(Train);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [testPath] : [testPath, trainPath], network.Labels, cancel);
         Dataset test = QuantizeCommand.Featurize(network, files[0], cancel);
+        if (test.LabelIds.Length == 0)
+            throw new DataFormatException(testPath, 0, "no row has a label");
         LabelFrequencies? frequencies = trainPath is null ? network.Frequencies : LabelFrequencies.Of(QuantizeCommand.Featurize(network, files[1], cancel));
         if (parsed.GetValue(Model) is { } modelPath)
         {
@@ -49,7 +52,14 @@ internal static class EvalCommand
             SideBySide result = Screen.Stages(stage =>
             {
                 stage("measuring");
-                return SideBySide.Measure(network, test, frequencies, modelPath, testPath, binary, cancel);
+                try
+                {
+                    return SideBySide.Measure(network, test, frequencies, modelPath, testPath, binary, cancel);
+                }
+                catch (KeyNotFoundException)
+                {
+                    throw binary.NoResult();
+                }
             });
             if (parsed.GetValue(Json))
                 System.Console.WriteLine(result.ToJson());

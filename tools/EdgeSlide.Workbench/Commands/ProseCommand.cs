@@ -32,17 +32,22 @@ internal static class ProseCommand
     {
         if (!Directory.Exists(folder))
             throw new DataFormatException(folder, 0, "no such folder");
+        if (FullPath(folder) == FullPath(target))
+            throw new CommandException(ExitCodes.Usage, "FOLDER and OUTDIR are the same folder: what is written would be taken for books");
         Dictionary<string, string>? split = splitFile is null ? null : ProseFormat.ReadSplit(splitFile);
         string[] files = [.. Directory.EnumerateFiles(folder).Where(f => f.EndsWith(".txt", StringComparison.Ordinal) || f.EndsWith(".txt.gz", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
         ILookup<string, string> byPart = files.ToLookup(file => PartOf(file, split));
         if (files.Length == 0)
             throw new DataFormatException(folder, 0, "no *.txt or *.txt.gz");
+        // Not removed: without a book of its own, the part may be anything that the user keeps there.
+        if (Parts.Where(part => !byPart.Contains(part)).Select(part => PathOf(target, part)).FirstOrDefault(File.Exists) is { } old)
+            throw new CommandException(ExitCodes.Usage, $"{old}: is there already, and no file of {folder} belongs to that part; remove it, or give another OUTDIR");
         Directory.CreateDirectory(target);
         using var outputs = new OutputFiles(cancel);
         var written = new List<string>();
         foreach (string part in Parts.Where(byPart.Contains))
         {
-            string path = Path.Combine(target, $"{part}.txt.gz");
+            string path = PathOf(target, part);
             long words = 0;
             outputs.Write(path, output =>
             {
@@ -54,6 +59,14 @@ internal static class ProseCommand
         outputs.Commit();
         written.ForEach(Console.Screen.Say);
         return ExitCodes.Ok;
+    }
+
+    private static string PathOf(string target, string part) => Path.Combine(target, $"{part}.txt.gz");
+
+    private static string FullPath(string folder)
+    {
+        var info = new DirectoryInfo(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        return (info.Exists ? info.ResolveLinkTarget(returnFinalTarget: true) : null)?.FullName ?? info.FullName;
     }
 
     private static string PartOf(string file, Dictionary<string, string>? split)

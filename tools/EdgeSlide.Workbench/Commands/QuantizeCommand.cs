@@ -77,6 +77,10 @@ internal static class QuantizeCommand
     {
         double holdOut = DataOptions.Share(parsed, HoldOut);
         string? validationPath = parsed.GetValue(Validation);
+        int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);
+        bool labelTree = parsed.GetValue(LabelTree), hide = parsed.GetValue(HideFeatures);
+        DataOptions.Require(parsed, hiddenTables > 0, "needs --hidden-tables", HiddenBits);
+        DataOptions.Require(parsed, labelTree, "needs --label-tree", LabelBranch, LabelBeam, LabelBucketSize);
         CalibrationSource? calibration = null;
         if (parsed.GetValue(CalibrationFrom) is { } calibrationPath)
         {
@@ -85,9 +89,15 @@ internal static class QuantizeCommand
             holdOut = 0;
             calibration = CalibrationSource.Read(calibrationPath);
         }
+        DataOptions.Require(parsed, validationPath is null, "and --validation do not go together: the rows to judge on come from one of them", HoldOut);
         string networkPath = parsed.GetValue(NetworkFile)!, trainPath = parsed.GetValue(Train)!, output = parsed.GetValue(Out)!;
         OutputPaths.Require([output], networkPath, trainPath, validationPath, parsed.GetValue(CalibrationFrom), parsed.GetValue(Data.Labels));
         TrainedModel model = TrainedModel.Load(networkPath);
+        bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
+        // What a dense input can be found by is its hidden vector alone.
+        if (dense && hiddenTables == 0 && centroidLevels == 0 && !DataOptions.IsGiven(parsed, CentroidLevels))
+            centroidLevels = 3;
+        DataOptions.Require(parsed, centroidLevels > 0, "needs --centroid-levels", CentroidBranch, CentroidBeam, CentroidBucketSize);
         if (validationPath is null && calibration is null)
             holdOut = DataOptions.HeldOut(parsed, HoldOut, model.Record, trainPath);
         IReadOnlyList<LoadedData> files = Data.Read(parsed, validationPath is null ? [trainPath] : [trainPath, validationPath], model.Labels, cancel);
@@ -95,13 +105,6 @@ internal static class QuantizeCommand
         LoadedData? held = validationPath is null ? null : files[1];
         if (held is null && holdOut > 0)
             (train, held) = train.HoldOut(holdOut);
-        bool hide = parsed.GetValue(HideFeatures);
-        bool dense = hide || model.Featurizer.Kind == FeaturizerKind.Dense;
-        int hiddenTables = parsed.GetValue(HiddenTables), centroidLevels = parsed.GetValue(CentroidLevels);
-        bool labelTree = parsed.GetValue(LabelTree);
-        // What a dense input can be found by is its hidden vector alone.
-        if (dense && hiddenTables == 0 && centroidLevels == 0 && parsed.GetResult(CentroidLevels) is null or { Implicit: true })
-            centroidLevels = 3;
         var options = new SelectorOptions
         {
             SoftVote = labelTree ? TrainingEvidence.SoftVote : 0f,

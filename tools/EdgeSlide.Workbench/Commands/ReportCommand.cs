@@ -45,6 +45,7 @@ internal static class ReportCommand
     {
         string output = parsed.GetValue(Out)!, networkPath = parsed.GetValue(NetworkFile)!;
         string? testPath = parsed.GetValue(Test), trainPath = parsed.GetValue(Train), modelPath = parsed.GetValue(Model);
+        DataOptions.Require(parsed, testPath is not null, "needs --test", Train, Data.Labels);
         OutputPaths.Require([output], networkPath, testPath, trainPath, modelPath, parsed.GetValue(Log), parsed.GetValue(Tuning), parsed.GetValue(Data.Labels));
         TrainedModel network = TrainedModel.Load(networkPath);
         var log = parsed.GetValue(Log) is { } logPath ? TrainingLogReader.Read(logPath) : default((IReadOnlyList<string>, IReadOnlyList<TrainingLogLine>)?);
@@ -61,6 +62,8 @@ internal static class ReportCommand
         {
             IReadOnlyList<LoadedData> files = Data.Read(parsed, trainPath is null ? [testPath] : [testPath, trainPath], network.Labels, cancel);
             test = (QuantizeCommand.Featurize(network, files[0], cancel), Path.GetFileName(testPath), files[0].Describe);
+            if (test.Value.Rows.LabelIds.Length == 0)
+                throw new DataFormatException(testPath, 0, "no row has a label");
             if (trainPath is not null)
                 frequencies = LabelFrequencies.Of(QuantizeCommand.Featurize(network, files[1], cancel));
         }

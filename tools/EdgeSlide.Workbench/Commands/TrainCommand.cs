@@ -133,10 +133,28 @@ internal static class TrainCommand
             throw new CommandException(ExitCodes.Usage, "--hold-out and --validation do not go together: the rows to judge on come from one of them");
         if (options.Patience > 0 && !validates && holdOut == 0)
             throw new CommandException(ExitCodes.Usage, "--patience needs held-out rows: --validation, or a --hold-out above 0");
+        DataOptions.Require(parsed, validates || holdOut > 0, "needs held-out rows: --validation, or a --hold-out above 0", Keep, EvaluateEvery);
+        DataOptions.Require(parsed, options.Mode == OutputMode.Sampled, "has no effect with --mode full, which evaluates every label", Negatives, NegativePower, TableNegatives);
+        DataOptions.Require(parsed, options.LshNegatives > 0, "needs --lsh-negatives", LshBits, LshTables);
         if (options.CheckpointPath is null && (options.Resume || options.CheckpointEvery > 0))
             throw new CommandException(ExitCodes.Usage, $"{(options.Resume ? "--resume" : "--checkpoint-every")} needs --checkpoint");
         if (options.LogPath is null && options.EvaluateEvery > 0)
             throw new CommandException(ExitCodes.Usage, "--evaluate-every needs --log");
+        RequireKind(parsed);
+    }
+
+    /// <summary>Refuses options for another kind of data.</summary>
+    private static void RequireKind(ParseResult parsed)
+    {
+        Option[] ofText = [NGrams, HashBuckets], ofTokens = [Positions, Bag];
+        bool tokens = parsed.GetValue(Data.Format) == "tokens";
+        DataOptions.Require(parsed, tokens, "needs --format tokens", ofTokens);
+        DataOptions.Require(parsed, !tokens, "has no effect with --format tokens", [.. ofText, Idf]);
+        if (ofText.Any(option => DataOptions.IsGiven(parsed, option)))
+        {
+            string path = parsed.GetValue(Train)!;
+            DataOptions.Require(parsed, RowFormats.Detect(path) == RowFormat.Text, $"is for text; {path} has rows of numbers", ofText);
+        }
     }
 
     /// <summary>Trains; null if interrupted.</summary>
@@ -154,7 +172,8 @@ internal static class TrainCommand
         Screen.Say($"{rows.RowCount:N0} rows, {rows.FeatureCount:N0} features{(rows is Dataset known ? $" ({known.FeatureIds.Length / Math.Max(1.0, rows.RowCount):F1} a row)" : "")}, {rows.LabelCount:N0} labels{(held is null ? "" : $", {held.RowCount:N0} rows held out")}");
         long pairs = rows is Dataset { FeatureIds.Length: var inMemory } ? inMemory : (long)rows.RowCount * featurizer.ContextLength;
         LabelFrequencies frequencies = LabelFrequencies.Of(rows);
-        long memory = Trainer.EstimateMemory(options, rows.FeatureCount, rows.LabelCount, rows.RowCount, pairs, frequencies.Total);
+        // Without held-out rows no epoch is better than the last, and no copy is kept.
+        long memory = Trainer.EstimateMemory(held is null ? options with { KeepLast = true } : options, rows.FeatureCount, rows.LabelCount, rows.RowCount, pairs, frequencies.Total);
         MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
         // What reading and featurizing leave behind goes back to the system before training takes its own, which the collector does not see.
