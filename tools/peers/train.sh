@@ -52,10 +52,11 @@ debian)
     ;;
 yso-finna-en)
     # One second moment a row and no first moments in the input layer: of 402,688 features they would be most of the memory.
-    both=(--min-count 3 --feature-dropout 0.2 --label-power 0.5)
-    sampled=(--batch 1024 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0 --input-momentum false --keep last)
-    full=(--batch 1024 --learning-rate 0.008 --weight-moments true)
-    short=(--batch 256 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0 --input-momentum false --keep last)
+    both=(--min-count 3 --label-power 0.5)
+    sampled=(--batch 1024 --learning-rate 0.016 --negatives 4096 --age-moments false --negative-power 0 --feature-dropout 0.2 --input-momentum false --keep last)
+    full=(--batch 1024 --learning-rate 0.008 --feature-dropout 0.2 --weight-moments true)
+    # One epoch does not overfit.
+    short=(--batch 512 --learning-rate 0.024 --negatives 4096 --age-moments false --negative-power 0 --feature-dropout 0 --input-momentum false --keep last)
     quantize=(--min-count 3 --bucket-size 8)
     sampled_epochs=8 full_epochs=6 fasttext_epochs=10
     ;;
