@@ -53,6 +53,8 @@ internal sealed unsafe class CoreScorer : IDisposable
             for (int i = 0; i < _rows; i++)
                 metrics.Add(_top.RowLabels(i), data.RowLabels(first + i));
         }
+        // Training goes on without it for much longer than a score takes.
+        _packed.Discard();
         return metrics;
     }
 

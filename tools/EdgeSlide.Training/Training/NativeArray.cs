@@ -49,6 +49,9 @@ internal sealed unsafe class NativeArray<T> : IDisposable
             yield return (start, (int)Math.Min(Piece, Length - start));
     }
 
+    /// <summary>Gives the memory back for a while; what it holds is lost.</summary>
+    internal void Discard() => Discard(0, Length);
+
     /// <summary>Gives the memory of some items back to the system, as far as they fill pages; what they hold is lost.</summary>
     internal void Discard(long start, long count) => MemoryPages.Advise(_items + start, count * sizeof(T), MemoryAdvice.DontNeed);
 

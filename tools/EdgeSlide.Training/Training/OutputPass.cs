@@ -109,7 +109,7 @@ internal sealed unsafe class OutputPass : IDisposable
     private void ComputeLogits(int start, int count, PhaseClock clock)
     {
         _chunk = new LabelChunk(start, count, LogitStride(count));
-        Losses.Begin(_chunk, _layer.Bias.Weights);
+        Losses.Begin(_chunk);
         _team.Run(TrainingCore.Tiles(count, LabelTile), _logitTile);
         clock.Mark(TrainingPhase.Logits);
     }
@@ -120,6 +120,7 @@ internal sealed unsafe class OutputPass : IDisposable
         int stride = matrix.Stride;
         int first = tile * LabelTile;
         int count = Math.Min(LabelTile, _chunk.Count - first);
+        Losses.SetOffsets(first, first + count == _chunk.Count ? _chunk.Stride : first + count, _layer.Bias.Weights);
         float* packed = _neurons.Scratch(worker);
         fixed (int* ids = _active.PinnedIds)
         {

@@ -62,16 +62,21 @@ internal sealed unsafe class RowLosses : IDisposable
         }
     }
 
-    /// <summary>Takes what is added to the logits of a chunk: the labels' biases and, for drawn ones under the softmax, the correction.</summary>
-    internal void Begin(in LabelChunk chunk, float* bias)
+    /// <summary>Starts a chunk, whose offsets follow.</summary>
+    internal void Begin(in LabelChunk chunk) => _chunk = chunk;
+
+    /// <summary>
+    /// Takes what is added to the logits of some columns of the chunk: the labels' biases and, for drawn ones under the softmax,
+    /// the correction. Behind the last label no column counts.
+    /// </summary>
+    internal void SetOffsets(int first, int end, float* bias)
     {
-        _chunk = chunk;
-        for (int j = 0; j < chunk.Stride; j++)
+        for (int j = first; j < end; j++)
         {
-            float weight = j < chunk.Count ? _active.Weight(chunk.Start + j) : 0;
+            float weight = j < _chunk.Count ? _active.Weight(_chunk.Start + j) : 0;
             _weights[j] = weight;
             _offsets[j] = weight == 0 ? float.NegativeInfinity
-                : bias[_active.PinnedIds[chunk.Start + j]] + (_softmax && weight != 1 ? MathF.Log(weight) : 0);
+                : bias[_active.PinnedIds[_chunk.Start + j]] + (_softmax && weight != 1 ? MathF.Log(weight) : 0);
         }
     }
 

@@ -295,6 +295,8 @@ internal sealed unsafe class TrainingCore : IDisposable
     /// <summary>The trained network; gives all memory of weights and moments back, so that nothing else may follow.</summary>
     internal Network MoveToNetwork()
     {
+        _output.Dispose();
+        _neurons.Dispose();
         _input.Embedding.ReleaseMoments();
         foreach (DenseLayer layer in _dense)
             layer.Matrix.ReleaseMoments();

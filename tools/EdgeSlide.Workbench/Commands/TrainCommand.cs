@@ -177,6 +177,8 @@ internal static class TrainCommand
         MemoryBudget.Require("training", memory, memoryLimit, "use fewer features (--min-count, --hash-buckets) or narrower layers (--hidden)");
         Screen.Say($"training needs about {memory >> 20:N0} MiB beside the data");
         // What reading and featurizing leave behind goes back to the system before training takes its own, which the collector does not see.
+        // First without moving anything: what is free then is where the second collection moves the rows to, instead of to more memory.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: true, compacting: false);
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         TrainingResult result = Screen.Train(new Trainer(options, rows, held), cancel);
         if (result.Cancelled)
